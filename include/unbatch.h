@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * unbatch: open trained neural networks one sample at a time.
+ *
+ * The file is in reading order: errors, tensors, simple calls, models, sessions, files.
+ *
+ * Ownership, once for the whole file: what comes back through `**out` is yours, free it with
+ * ub_<thing>_free() (NULL is fine); a `const` pointer returned by value belongs to its parent and
+ * dies with it; pointers given to a callback die when it returns.
+ *
+ * Errors: every fallible function returns a ub_status and fills *err when err is not NULL. The
+ * library never prints, never exits, and keeps no global state.
+ *
+ * Threads: a ub_model is immutable and may be shared; a ub_session belongs to one thread at a time.
+ */
+#ifndef UNBATCH_H
+#define UNBATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(UNBATCH_STATIC) || !defined(__GNUC__)
+#define UB_API
+#else
+#define UB_API __attribute__((visibility("default")))
+#endif
+
+/* The version of the library, "MAJOR.MINOR.PATCH". */
+UB_API const char *ub_version(void);
+
+/* ------------------------------------------------------------------------------------------------
+ * Errors
+ * --------------------------------------------------------------------------------------------- */
+
+/* The values are the exit codes of the command line tool. */
+typedef enum ub_status {
+    UB_OK = 0,
+    UB_ERR_CHECK = 1,       /* a check did not hold */
+    UB_ERR_ARGUMENT = 2,    /* bad argument, unknown or ambiguous name, index out of range */
+    UB_ERR_FILE = 3,        /* a file cannot be read, is damaged, or cannot be written */
+    UB_ERR_UNSUPPORTED = 4, /* the model asks for something this library does not do */
+    UB_ERR_SHAPE = 5,       /* shapes or dtypes do not fit */
+    UB_ERR_MEMORY = 6,      /* out of memory, or over the session's memory limit */
+    UB_ERR_INTERNAL = 7,    /* a bug in this library */
+    UB_ERR_CANCELLED = 130  /* the session's cancel flag was set */
+} ub_status;
+
+/* One error: filled by the function that found it, in the caller's own storage. */
+typedef struct ub_error {
+    ub_status code;
+    int64_t offset;     /* byte offset in the file the message speaks of, or -1 */
+    char message[1024]; /* one line: what was found, what was expected; never empty on failure */
+} ub_error;
+
+/* ------------------------------------------------------------------------------------------------
+ * Tensors: strided views, as NumPy's
+ * --------------------------------------------------------------------------------------------- */
+
+enum { UB_MAX_RANK = 16 };
+
+/* Element types. The numbers are those of ONNX's TensorProto.DataType. */
+typedef enum ub_dtype {
+    UB_UNDEFINED = 0,
+    UB_F32 = 1,
+    UB_U8 = 2,
+    UB_I8 = 3,
+    UB_U16 = 4,
+    UB_I16 = 5,
+    UB_I32 = 6,
+    UB_I64 = 7,
+    UB_STRING = 8, /* known by name, refused by the operators */
+    UB_BOOL = 9,   /* one byte, 0 or 1 */
+    UB_F16 = 10,
+    UB_F64 = 11,
+    UB_U32 = 12,
+    UB_U64 = 13,
+    UB_BF16 = 16
+} ub_dtype;
+
+/* Bytes of one element, 0 where the dtype has no storage here. */
+UB_API size_t ub_dtype_size(ub_dtype dtype);
+/* NumPy's name ("float32", "bool", "bfloat16"), "undefined" for an unknown number. */
+UB_API const char *ub_dtype_name(ub_dtype dtype);
+/* The dtype NumPy's name stands for, UB_UNDEFINED if none. */
+UB_API ub_dtype ub_dtype_from_name(const char *name);
+
+typedef struct ub_buffer ub_buffer;
+
+/*
+ * A view of elements: element (i0, i1, ...) lies at data + i0*strides[0] + i1*strides[1] + ...
+ * Read the fields freely. A ub_tensor made by value (ub_tensor_at, ub_tensor_slice, ub_tensor_wrap)
+ * borrows the data of what it was made from and needs no freeing; one that came through `**out`
+ * shares ownership of its data and is freed with ub_tensor_free().
+ */
+typedef struct ub_tensor {
+    ub_dtype dtype;
+    int rank;                     /* 0 for a scalar */
+    int64_t dims[UB_MAX_RANK];    /* dims[0 .. rank-1], each >= 0 */
+    int64_t strides[UB_MAX_RANK]; /* in bytes, may be 0 or negative */
+    void *data;                   /* element (0, 0, ...) */
+    ub_buffer *buffer;            /* what keeps data alive; NULL when borrowed */
+} ub_tensor;
+
+/* A new tensor, row-major, zero-filled. */
+UB_API ub_status ub_tensor_new(ub_tensor **out, ub_dtype dtype, int rank, const int64_t *dims,
+                               ub_error *err);
+/* Releases a tensor that came through `**out`; NULL is fine. */
+UB_API void ub_tensor_free(ub_tensor *t);
+/* A row-major view of your own memory; nothing is copied or freed. */
+UB_API ub_status ub_tensor_wrap(ub_tensor *view, void *data, ub_dtype dtype, int rank,
+                                const int64_t *dims, ub_error *err);
+/* Number of elements. */
+UB_API int64_t ub_tensor_count(const ub_tensor *t);
+/* Whether the elements lie row-major without gaps. */
+UB_API bool ub_tensor_is_contiguous(const ub_tensor *t);
+
+/* x[i] along the first axis, as a view: constant time, no allocation. Negative i counts from the
+ * end. */
+UB_API ub_status ub_tensor_at(ub_tensor *view, const ub_tensor *t, int64_t i, ub_error *err);
+/* x[start:stop:step] along an axis, NumPy's rules, as a view; UB_SLICE_NONE leaves a bound out. */
+#define UB_SLICE_NONE INT64_MIN
+UB_API ub_status ub_tensor_slice(ub_tensor *view, const ub_tensor *t, int axis, int64_t start,
+                                 int64_t stop, int64_t step, ub_error *err);
+
+/* One part of a NumPy index. */
+typedef enum ub_index_kind {
+    UB_INDEX_INT,      /* value */
+    UB_INDEX_SLICE,    /* start, stop, step; UB_SLICE_NONE where left out */
+    UB_INDEX_ELLIPSIS, /* ... */
+    UB_INDEX_NEWAXIS,  /* None */
+    UB_INDEX_ARRAY     /* array: integers of any shape, or a boolean mask; borrowed */
+} ub_index_kind;
+
+typedef struct ub_index_item {
+    ub_index_kind kind;
+    int64_t value, start, stop, step;
+    const ub_tensor *array;
+} ub_index_item;
+
+/* x[items...] with NumPy's basic and advanced indexing. A view of t where NumPy gives a view (it
+ * then shares t's buffer, or t's memory where t only borrows), else a copy. */
+UB_API ub_status ub_tensor_index_items(ub_tensor **out, const ub_tensor *t,
+                                       const ub_index_item *items, int n_items, ub_error *err);
+/* The same from text, with or without the outer brackets: "[4, :, 10:20]", "..., [0, 2], None",
+ * "[[True, False, True]]". */
+UB_API ub_status ub_tensor_index(ub_tensor **out, const ub_tensor *t, const char *text,
+                                 ub_error *err);
+
+/* Same elements, other dims; one dim may be -1. A view when strides allow, else a copy. */
+UB_API ub_status ub_tensor_reshape(ub_tensor **out, const ub_tensor *t, int rank,
+                                   const int64_t *dims, ub_error *err);
+/* Axes in another order, as a view; axes NULL reverses them. */
+UB_API ub_status ub_tensor_permute(ub_tensor *view, const ub_tensor *t, const int *axes,
+                                   ub_error *err);
+/* Without an axis of length 1; axis UB_ALL_AXES drops all of them. A view. */
+#define UB_ALL_AXES INT32_MIN
+UB_API ub_status ub_tensor_squeeze(ub_tensor *view, const ub_tensor *t, int axis, ub_error *err);
+/* With a new axis of length 1 before `axis` (0 .. rank, or negative as NumPy's expand_dims). */
+UB_API ub_status ub_tensor_expand_dims(ub_tensor *view, const ub_tensor *t, int axis,
+                                       ub_error *err);
+/* Broadcast to dims by NumPy's rules, as a view with strides of 0. */
+UB_API ub_status ub_tensor_broadcast(ub_tensor *view, const ub_tensor *t, int rank,
+                                     const int64_t *dims, ub_error *err);
+/* A row-major copy. */
+UB_API ub_status ub_tensor_copy(ub_tensor **out, const ub_tensor *t, ub_error *err);
+/* A row-major copy in another dtype, as NumPy's astype (float to float rounds to nearest even). */
+UB_API ub_status ub_tensor_cast(ub_tensor **out, const ub_tensor *t, ub_dtype dtype, ub_error *err);
+/* Copies src into dst, which has the same dims; dtypes may differ, the two must not overlap. */
+UB_API ub_status ub_tensor_copy_into(const ub_tensor *dst, const ub_tensor *src, ub_error *err);
+/* NumPy's str() of the array with default print options; a string to free with ub_string_free(). */
+UB_API ub_status ub_tensor_str(char **out, const ub_tensor *t, ub_error *err);
+UB_API void ub_string_free(char *s);
+
+/* Standard normal float32 values from Philox4x32-10 (Salmon et al., SC 2011) with Box-Muller: value
+ * i depends on (seed, i) only, so any part of any batch is the same whoever makes it. */
+UB_API ub_status ub_tensor_random_normal(ub_tensor **out, int rank, const int64_t *dims,
+                                         uint64_t seed, ub_error *err);
+
+/* ------------------------------------------------------------------------------------------------
+ * Arrays and pictures in files
+ * --------------------------------------------------------------------------------------------- */
+
+/* Reads a .npy file, format 1 to 3, either byte order, C or Fortran order. Large files in the
+ * machine's byte order are mapped, not read. */
+UB_API ub_status ub_npy_load(ub_tensor **out, const char *path, ub_error *err);
+/* Writes a .npy file: to a temporary name in the same folder first, then renamed. */
+UB_API ub_status ub_npy_save(const char *path, const ub_tensor *t, ub_error *err);
+/* Reads .npy bytes from memory; the elements are copied. */
+UB_API ub_status ub_npy_parse(ub_tensor **out, const void *bytes, size_t size, ub_error *err);
+/* Makes the .npy bytes of a tensor; free them with ub_string_free(). */
+UB_API ub_status ub_npy_format(char **out, size_t *size, const ub_tensor *t, ub_error *err);
+
+/* The arrays of an .npz file, in file order. */
+typedef struct ub_npz ub_npz;
+UB_API ub_status ub_npz_load(ub_npz **out, const char *path, ub_error *err);
+UB_API void ub_npz_free(ub_npz *z);
+UB_API int ub_npz_count(const ub_npz *z);
+UB_API const char *ub_npz_name(const ub_npz *z, int i);
+UB_API const ub_tensor *ub_npz_tensor(const ub_npz *z, int i);
+/* Writes n arrays, stored; to a temporary name first, then renamed. */
+UB_API ub_status ub_npz_save(const char *path, const char *const *names,
+                             const ub_tensor *const *tensors, int n, ub_error *err);
+
+/* How a picture becomes a tensor. */
+typedef struct ub_image_options {
+    size_t size_of;     /* sizeof(ub_image_options) */
+    int channels;       /* 1 grey, 3 RGB; 0: as the file has */
+    int width, height;  /* resized to this (antialiased, triangle filter); 0: as the file has */
+    bool channels_last; /* false: (1, C, H, W); true: (1, H, W, C) */
+    double scale;       /* value = (byte * scale - mean[c]) / std[c]; default 1/255 */
+    double mean[4];     /* default 0 */
+    double std[4];      /* default 1 */
+} ub_image_options;
+#define UB_IMAGE_OPTIONS_INIT \
+    {sizeof(ub_image_options), 0, 0, 0, false, 1.0 / 255.0, {0, 0, 0, 0}, {1, 1, 1, 1}}
+
+/* Reads a PNG or JPEG file into a float32 batch of one. */
+UB_API ub_status ub_image_load(ub_tensor **out, const char *path, const ub_image_options *options,
+                               ub_error *err);
+/* Reads every .png, .jpg and .jpeg of a folder, in the order of their names, into one batch; all
+ * must come out the same size. */
+UB_API ub_status ub_image_load_folder(ub_tensor **out, const char *path,
+                                      const ub_image_options *options, ub_error *err);
+
+/* ------------------------------------------------------------------------------------------------
+ * Simple call
+ * --------------------------------------------------------------------------------------------- */
+
+/*
+ * One layer's input or output from a model file, in one call:
+ *
+ *     ub_get_file(&t, "resnet50.onnx", "layer3.0.conv1:in[4]", x, &err);
+ *
+ * `what` is an address, see ub_get(). x is the model's only input (batch and all).
+ */
+UB_API ub_status ub_get_file(ub_tensor **out, const char *path, const char *what,
+                             const ub_tensor *x, ub_error *err);
+
+/* ------------------------------------------------------------------------------------------------
+ * Models: immutable, shared between threads
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct ub_model ub_model;
+
+/* Opens a model file (.onnx). Weights stay in the file until they are used; do not change the file
+ * while the model is open. */
+UB_API ub_status ub_open(ub_model **out, const char *path, ub_error *err);
+/* The same from memory, which must outlive the model. External data cannot be reached. */
+UB_API ub_status ub_open_memory(ub_model **out, const void *bytes, size_t size, ub_error *err);
+UB_API void ub_model_free(ub_model *m);
+
+/* What a model says of one of its inputs or outputs. */
+typedef struct ub_port {
+    const char *name;
+    ub_dtype dtype;
+    int rank;                           /* -1: not said */
+    int64_t dims[UB_MAX_RANK];          /* -1 where free */
+    const char *dim_names[UB_MAX_RANK]; /* the name of a free dim ("batch"), or NULL */
+    int batch_axis;                     /* where the samples are; -1: none */
+} ub_port;
+
+UB_API int ub_model_input_count(const ub_model *m);
+UB_API int ub_model_output_count(const ub_model *m);
+UB_API const ub_port *ub_model_input(const ub_model *m, int i);
+UB_API const ub_port *ub_model_output(const ub_model *m, int i);
+
+/* A layer: the user's name for a part of the model, with the values that cross its border. */
+typedef struct ub_layer {
+    const char *name;    /* what to type: "layer3.0.conv1"; second call "fc1#1" */
+    const char *type;    /* "Conv2d" where the file tells, else the ONNX op, else "" */
+    int depth;           /* 1 for top-level modules */
+    bool is_node;        /* made from an ONNX node, not from a module of the framework */
+    int n_inputs;        /* how many values cross into it, as the file has them */
+    int n_outputs;       /* how many come out of it */
+    int64_t n_params;    /* elements of its weights, those of its sub-layers included */
+    const char *missing; /* NULL, or why its input or output is not in the file (folded) */
+} ub_layer;
+
+UB_API int ub_model_layer_count(const ub_model *m);
+UB_API const ub_layer *ub_model_layer(const ub_model *m, int i);
+
+/* ------------------------------------------------------------------------------------------------
+ * Sessions: one model, one set of inputs, one thread
+ * --------------------------------------------------------------------------------------------- */
+
+typedef struct ub_session ub_session;
+
+typedef struct ub_session_options {
+    size_t size_of;      /* sizeof(ub_session_options) */
+    int threads;         /* 0: as many as the machine has cores */
+    size_t memory_limit; /* bytes for values and scratch; 0: no limit */
+    bool reference;      /* only the plain C kernels, for checking */
+    bool alone;          /* each sample as if run by itself, also where the model mixes samples */
+    /* Set to non-zero (from a signal handler or another thread) to stop: UB_ERR_CANCELLED. */
+    const volatile int *cancel;
+    /* Called between steps with the share done, 0 to 1; may be NULL. */
+    void (*progress)(double done, void *payload);
+    void *payload;
+} ub_session_options;
+#define UB_SESSION_OPTIONS_INIT \
+    {sizeof(ub_session_options), 0, 0, false, false, (const volatile int *)0, 0, (void *)0}
+
+/* options NULL: the defaults. The model must outlive the session. */
+UB_API ub_status ub_session_new(ub_session **out, const ub_model *m,
+                                const ub_session_options *options, ub_error *err);
+UB_API void ub_session_free(ub_session *s);
+
+/* Gives a value to a model input (name NULL: the only one), or to any inner value by its address
+ * ("layer2", "layer3:in"): what lies above is then not computed and not asked for. The tensor is
+ * borrowed and must stay until it is replaced or the session ends. dtype and dims must fit. */
+UB_API ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value,
+                                ub_error *err);
+/* Takes all given values back. */
+UB_API void ub_session_clear(ub_session *s);
+
+/*
+ * One value:
+ *
+ *     NAME[#CALL][:in[K]|:out[K]][SLICE]
+ *
+ * NAME is a layer, a node or a tensor of the file; CALL which use of a layer used several times;
+ * :in or :out (the default) which side, K which of several. SLICE is NumPy's, and its first index
+ * is always the sample, wherever the batch is stored: [4] of a (T, N, C) value is (T, C). Only what
+ * the asked samples need is computed. Without SLICE the value comes whole, as stored.
+ */
+UB_API ub_status ub_get(ub_tensor **out, ub_session *s, const char *what, ub_error *err);
+/* Several values in one run; on failure none is returned. */
+UB_API ub_status ub_get_many(ub_tensor **out, ub_session *s, const char *const *what, int n,
+                             ub_error *err);
+/* Like ub_get, but SLICE indexes the stored shape. */
+UB_API ub_status ub_get_raw(ub_tensor **out, ub_session *s, const char *what, ub_error *err);
+/* What the last get had to say besides its answer ("sample 4 depends on its batch through node
+ * ..."), "" when nothing. Valid until the next call on s. */
+UB_API const char *ub_session_note(const ub_session *s);
+
+/* The addresses a pattern stands for, in the model's order: "layer3.*", "**", "@inputs",
+ * "@outputs", or one exact address. */
+typedef struct ub_names ub_names;
+UB_API ub_status ub_match(ub_names **out, const ub_model *m, const char *pattern, ub_error *err);
+UB_API void ub_names_free(ub_names *n);
+UB_API int ub_names_count(const ub_names *n);
+UB_API const char *ub_names_at(const ub_names *n, int i);
+
+/* ------------------------------------------------------------------------------------------------
+ * Looking at a model: shapes, costs, where the samples are
+ * --------------------------------------------------------------------------------------------- */
+
+/* One layer under the session's inputs. */
+typedef struct ub_row {
+    const ub_layer *layer;
+    ub_tensor in;        /* dtype and dims of its first input; rank -1: unknown; data NULL */
+    ub_tensor out;       /* of its first output */
+    int64_t macs;        /* multiply-accumulates for all samples, -1: unknown */
+    int batch_axis;      /* of the output; -1: none */
+    int64_t batch_inner; /* entries a sample has along that axis (1 unless folded) */
+    const char *mixed;   /* NULL, or why a sample of it depends on other samples */
+} ub_row;
+
+typedef struct ub_summary ub_summary;
+/* Works out every layer's shapes without running anything. Inputs need shapes only: tensors set
+ * with data NULL will do. Inputs not set get the model's own shapes, free dims 1. */
+UB_API ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err);
+UB_API void ub_summary_free(ub_summary *sum);
+UB_API int ub_summary_count(const ub_summary *sum);
+UB_API const ub_row *ub_summary_row(const ub_summary *sum, int i);
+/* Ops in the model that this library does not know, one line ("Foo (domain, opset 3)"), or "". */
+UB_API const char *ub_model_unsupported(const ub_model *m);
+
+/* One step of the last run, for finding where the time goes. */
+typedef struct ub_step {
+    const char *name;   /* node name */
+    const char *op;     /* "Conv+Relu" */
+    const char *kernel; /* "brgconv:avx512_core", "reference" */
+    double ms;          /* of the last run */
+    double gflop;       /* 0 where not counted */
+} ub_step;
+/* Turns the clock on or off for the session's runs. */
+UB_API void ub_session_profile(ub_session *s, bool on);
+UB_API int ub_session_step_count(const ub_session *s);
+UB_API const ub_step *ub_session_step(const ub_session *s, int i);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

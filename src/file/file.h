@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * file: bytes and containers. Mapped files, atomic writing, protobuf, npy, npz, pictures. Knows no
+ * networks. All bytes it reads are untrusted. The public parts (ub_npy_*, ub_npz_*, ub_image_*) are
+ * declared in unbatch.h.
+ */
+#ifndef UBP_FILE_H
+#define UBP_FILE_H
+
+#include "tensor/tensor.h"
+
+/* ---- mapping.c --------------------------------------------------------------------------------- */
+
+/* A whole file, read-only in memory; buffer->data, buffer->size. An empty file gives size 0. */
+ub_status ubp_map_file(ub_buffer **out, const char *path, ub_error *err);
+
+/* ---- writing.c: nothing is lost --------------------------------------------------------------- */
+
+/* A file being written under a temporary name in the folder of path. */
+typedef struct ubp_output {
+    char *path, *temp_path;
+    int fd;
+} ubp_output;
+
+ub_status ubp_output_open(ubp_output *out, const char *path, ub_error *err);
+ub_status ubp_output_write(ubp_output *out, const void *bytes, size_t size, ub_error *err);
+/* Flushes to disk, closes and renames; on failure the temporary file is gone. */
+ub_status ubp_output_commit(ubp_output *out, ub_error *err);
+/* Closes and removes the temporary file. Fine after a failed open, and after commit. */
+void ubp_output_abort(ubp_output *out);
+
+/* ---- proto.c: protobuf wire format, over nanopb's decoder -------------------------------------- */
+
+/* A bounded range of bytes of one message. */
+typedef struct ubp_proto {
+    const uint8_t *base; /* start of the file, for offsets in messages */
+    const uint8_t *at, *end;
+} ubp_proto;
+
+/* One field as read: number, and value or bytes by its wire type. */
+typedef struct ubp_proto_field {
+    uint32_t number;
+    int wire; /* 0 varint, 1 fixed64, 2 bytes, 5 fixed32 */
+    uint64_t value;      /* varint and fixed */
+    const uint8_t *data; /* bytes: a view of the file */
+    size_t size;
+} ubp_proto_field;
+
+/* The next field of the message; *more false at its end. A damaged field is UB_ERR_FILE with its
+ * offset. */
+ub_status ubp_proto_next(ubp_proto *p, ubp_proto_field *f, bool *more, ub_error *err);
+/* A sub-message. */
+ubp_proto ubp_proto_sub(const ubp_proto *p, const ubp_proto_field *f);
+/* Next varint of a packed field. */
+ub_status ubp_proto_varint(ubp_proto *p, uint64_t *value, ub_error *err);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * graph: the model as data. Values (tensors on edges), nodes (calls of our operators, which are
+ * ONNX's newest), attributes, weights as views of the file, layers (the names users know, and which
+ * values cross their borders). Built once by load/, immutable afterwards.
+ */
+#ifndef UBP_GRAPH_H
+#define UBP_GRAPH_H
+
+#include "tensor/tensor.h"
+
+typedef struct ubp_graph ubp_graph;
+typedef struct ubp_op ubp_op; /* ops/ops.h */
+
+enum { UBP_NO_VALUE = -1, UBP_NO_NODE = -1 };
+
+typedef enum ubp_attr_kind {
+    UBP_ATTR_INT,
+    UBP_ATTR_FLOAT,
+    UBP_ATTR_STRING,
+    UBP_ATTR_TENSOR,
+    UBP_ATTR_GRAPH,
+    UBP_ATTR_INTS,
+    UBP_ATTR_FLOATS,
+    UBP_ATTR_STRINGS
+} ubp_attr_kind;
+
+typedef struct ubp_attr {
+    const char *name;
+    ubp_attr_kind kind;
+    int64_t i;
+    double f;
+    const char *s; /* terminated; may hold any bytes up to s_size */
+    size_t s_size;
+    const ub_tensor *tensor;
+    ubp_graph *graph;
+    size_t n; /* of ints, floats, strings */
+    const int64_t *ints;
+    const double *floats;
+    const char *const *strings;
+} ubp_attr;
+
+/* A tensor on an edge. */
+typedef struct ubp_value {
+    const char *name;          /* as in the file; unique within its graph; "" for a made-up value */
+    ub_dtype dtype;            /* as the file says, or UB_UNDEFINED */
+    int rank;                  /* as the file says, or -1 */
+    int64_t dims[UB_MAX_RANK]; /* -1 where free */
+    const char *dim_names[UB_MAX_RANK]; /* of free dims, or NULL; an expression such as "4*batch" is
+                                           kept as text */
+    int32_t producer;                   /* node, or UBP_NO_NODE */
+    int32_t producer_out;               /* which output of it */
+    const ub_tensor *constant;          /* weights and other fixed values, or NULL */
+    bool is_input;
+} ubp_value;
+
+typedef struct ubp_node {
+    const char *name;    /* as in the file, may be "" */
+    const char *op_type; /* as in the file: "Conv" */
+    const char *domain;  /* "" for ai.onnx */
+    const ubp_op *op;    /* NULL: not known to this library */
+    int n_in, n_out;
+    const int32_t *in;  /* [n_in] values, UBP_NO_VALUE where left out */
+    const int32_t *out; /* [n_out] */
+    int n_attrs;
+    const ubp_attr *attrs; /* [n_attrs] */
+    int32_t layer;         /* the innermost module it belongs to, or -1 */
+} ubp_node;
+
+/* A module of the framework (or a node under its own name), one use of it. */
+typedef struct ubp_layer {
+    const char *path; /* "layer3.0.conv1" */
+    const char *name; /* path, or "fc1#1" for a later call */
+    const char *type; /* "Conv2d", "" where the file does not say */
+    int call;
+    int depth;
+    bool is_node;
+    int32_t parent; /* layer, or -1 */
+    int n_in, n_out, n_nodes;
+    const int32_t *in;    /* values that cross into it, in order of first use */
+    const int32_t *out;   /* values that leave it */
+    const int32_t *nodes; /* all nodes in it, those of sub-layers too */
+    const char *no_in;    /* NULL, or why its input is not in this file */
+    const char *no_out;   /* NULL, or why its output is not in this file */
+} ubp_layer;
+
+struct ubp_graph {
+    ubp_arena arena; /* holds everything below */
+    ubp_value *values;
+    ubp_node *nodes; /* in topological order once ubp_graph_sort() ran */
+    ubp_layer *layers;
+    size_t n_values, cap_values, n_nodes, cap_nodes, n_layers;
+    int32_t *inputs;  /* values fed by the user; weights are not among them */
+    int32_t *outputs;
+    int n_inputs, n_outputs;
+    const char **input_names;  /* [n_inputs] */
+    const char **output_names; /* [n_outputs]; a value may be output under two names */
+    ubp_table value_names, node_names, layer_names; /* names of values, nodes, layers */
+    const char *producer;                           /* "pytorch 2.13.0", for messages */
+};
+
+/* ---- build.c: for load/ ------------------------------------------------------------------------ */
+
+ub_status ubp_graph_new(ubp_graph **out, ub_error *err);
+void ubp_graph_free(ubp_graph *g);
+/* The value of that name, made when there is none yet. name is copied. "" always makes a new one. */
+ub_status ubp_graph_value(ubp_graph *g, const char *name, int32_t *out, ub_error *err);
+/* A made-up constant: data is copied into the graph's arena. */
+ub_status ubp_graph_constant(ubp_graph *g, const ub_tensor *t, int32_t *out, ub_error *err);
+/* A made-up constant of int64, rank 1 (or 0 when n < 0: one element). */
+ub_status ubp_graph_ints(ubp_graph *g, const int64_t *v, int n, int32_t *out, ub_error *err);
+/* Appends a node (arrays and attributes are copied; strings must already live in g->arena or be
+ * literals) and sets the producer of its outputs. A value with two producers is refused. */
+ub_status ubp_graph_node(ubp_graph *g, const ubp_node *node, int32_t *out, ub_error *err);
+/* Puts the nodes in topological order, keeping file order where it is one. A cycle is refused by
+ * naming a node of it; so is a read of a value that nothing gives. */
+ub_status ubp_graph_sort(ubp_graph *g, ub_error *err);
+/* The attribute of that name, or NULL. */
+const ubp_attr *ubp_node_attr(const ubp_node *n, const char *name);
+
+#endif

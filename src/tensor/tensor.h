@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tensor: dtypes, shapes, strided views, NumPy indexing, printing, random numbers. The public
+ * functions are declared in unbatch.h; this header has what other folders need besides.
+ */
+#ifndef UBP_TENSOR_H
+#define UBP_TENSOR_H
+
+#include "base/base.h"
+
+/* ---- buffer.c: what keeps data alive -------------------------------------------------------- */
+
+/* Reference-counted storage; the count is atomic. */
+struct ub_buffer {
+    _Atomic int refs;
+    void *data;
+    size_t size;
+    void (*release)(struct ub_buffer *b); /* frees what data points to; NULL: nothing to free */
+    void *owner;                          /* for release */
+};
+
+/* Fresh 64-byte aligned memory, zero-filled when zero is set. */
+ub_status ubp_buffer_new(ub_buffer **out, size_t size, bool zero, ub_error *err);
+/* Memory that release() gives back, e.g. a mapping. */
+ub_status ubp_buffer_wrap(ub_buffer **out, void *data, size_t size, void (*release)(ub_buffer *),
+                          void *owner, ub_error *err);
+void ubp_buffer_ref(ub_buffer *b);   /* NULL is fine */
+void ubp_buffer_unref(ub_buffer *b); /* NULL is fine */
+
+/* ---- shape.c --------------------------------------------------------------------------------- */
+
+/* Sets dtype, rank, dims and row-major strides; data and buffer NULL. Refuses rank over
+ * UB_MAX_RANK, negative dims, and sizes over INT64_MAX bytes. */
+ub_status ubp_tensor_describe(ub_tensor *t, ub_dtype dtype, int rank, const int64_t *dims,
+                              ub_error *err);
+/* Row-major strides for the dims t has. */
+void ubp_tensor_set_strides(ub_tensor *t);
+/* Bytes that a row-major tensor of these dims takes; dims were checked by ubp_tensor_describe. */
+size_t ubp_tensor_bytes(const ub_tensor *t);
+bool ubp_same_dims(const ub_tensor *a, const ub_tensor *b);
+/* "(1, 3, 224, 224)" into text of at least UBP_SHAPE_TEXT bytes; returns text. */
+enum { UBP_SHAPE_TEXT = UB_MAX_RANK * 22 + 4 };
+const char *ubp_shape_text(char *text, int rank, const int64_t *dims);
+/* NumPy's broadcast of two shapes into dims; false when they do not fit. */
+bool ubp_broadcast_dims(int *rank, int64_t *dims, int rank_a, const int64_t *a, int rank_b,
+                        const int64_t *b);
+/* -rank..rank-1 to 0..rank-1; false when outside. */
+bool ubp_normalize_axis(int64_t *axis, int rank);
+/* Lowest and one-past-highest byte, relative to data, that a strided view touches; both 0 when
+ * empty; false on overflow. */
+bool ubp_tensor_extent(const ub_tensor *t, int64_t *low, int64_t *high);
+
+/* ---- view.c, copy.c -------------------------------------------------------------------------- */
+
+/* An owned handle on a view: takes a reference on view->buffer. */
+ub_status ubp_tensor_handle(ub_tensor **out, const ub_tensor *view, ub_error *err);
+/* Strides that give t the new dims without moving data; false when there are none. Counts must be
+ * equal. Only `view->dims/rank/strides` are set. */
+bool ubp_reshape_view(ub_tensor *view, const ub_tensor *t, int rank, const int64_t *dims);
+/* dst[...] = src[...], same dims and dtype, any strides, no overlap. Never fails. */
+void ubp_tensor_move(const ub_tensor *dst, const ub_tensor *src);
+
+/* ---- dtype.c ---------------------------------------------------------------------------------- */
+
+static inline bool ubp_is_float(ub_dtype d)
+{
+    return d == UB_F32 || d == UB_F64 || d == UB_F16 || d == UB_BF16;
+}
+static inline bool ubp_is_signed(ub_dtype d)
+{
+    return d == UB_I8 || d == UB_I16 || d == UB_I32 || d == UB_I64;
+}
+static inline bool ubp_is_unsigned(ub_dtype d)
+{
+    return d == UB_U8 || d == UB_U16 || d == UB_U32 || d == UB_U64;
+}
+static inline bool ubp_is_integer(ub_dtype d)
+{
+    return ubp_is_signed(d) || ubp_is_unsigned(d);
+}
+
+float ubp_f16_to_f32(uint16_t h);
+uint16_t ubp_f32_to_f16(float f); /* nearest even */
+uint16_t ubp_f64_to_f16(double d); /* one rounding */
+float ubp_bf16_to_f32(uint16_t h);
+uint16_t ubp_f32_to_bf16(float f); /* nearest even, NaN kept */
+/* n elements, both contiguous; NumPy's astype: floats to integers truncate (out of range: as the
+ * CPU does, no undefined behaviour), anything to bool is != 0. */
+void ubp_convert(void *dst, ub_dtype dst_type, const void *src, ub_dtype src_type, int64_t n);
+/* One element as a number. Integers of 64 bits pass through ubp_read_i64 exactly. */
+double ubp_read_f64(const void *p, ub_dtype dtype);
+int64_t ubp_read_i64(const void *p, ub_dtype dtype);
+void ubp_write_f64(void *p, ub_dtype dtype, double v);
+void ubp_write_i64(void *p, ub_dtype dtype, int64_t v);
+
+/* ---- index_parse.c ---------------------------------------------------------------------------- */
+
+/* A parsed index; arrays are owned. */
+typedef struct ubp_index {
+    int n;
+    ub_index_item items[UB_MAX_RANK * 2];
+    ub_tensor *arrays[UB_MAX_RANK * 2];
+} ubp_index;
+
+/* Text such as "[4, :, 10:20]"; the outer brackets may be left out. */
+ub_status ubp_index_parse(ubp_index *out, const char *text, ub_error *err);
+void ubp_index_release(ubp_index *ix);
+
+#endif
