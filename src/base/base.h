@@ -81,7 +81,8 @@ char *ubp_arena_strndup(ubp_arena *a, const char *s, size_t n);
 char *ubp_arena_printf(ubp_arena *a, const char *fmt, ...) UBP_PRINTF(2, 3);
 void ubp_arena_release(ubp_arena *a);
 
-/* Makes room for one more element in a growing array: doubles *cap, reallocates *items. */
+/* Makes room for one more element in a growing array: doubles *cap, reallocates *items. Pass
+ * (void **)&array. */
 ub_status ubp_grow(void **items, size_t *cap, size_t count, size_t item_size, ub_error *err);
 
 /* ---- text.c: a growing string, and near names --------------------------------------------- */
@@ -96,9 +97,10 @@ void ubp_text_add(ubp_text *t, const char *s);
 void ubp_text_addn(ubp_text *t, const char *s, size_t n);
 void ubp_text_addf(ubp_text *t, const char *fmt, ...) UBP_PRINTF(2, 3);
 void ubp_text_free(ubp_text *t);
-/* Edit distance (Levenshtein) of two names, at most limit + 1. */
+/* Edit distance (Levenshtein) of two names, at most limit + 1; a limit over 127 counts as 127. */
 int ubp_distance(const char *a, const char *b, int limit);
-/* Whether name matches a glob of * (not crossing nothing: any run of characters), ? and [abc]. */
+/* Whether name matches a glob of * (any run of characters, dots and slashes too), ? and [abc],
+ * [a-c], [!abc]. */
 bool ubp_glob_match(const char *pattern, const char *name);
 
 /* ---- table.c: name -> number ----------------------------------------------------------------- */
@@ -106,6 +108,7 @@ bool ubp_glob_match(const char *pattern, const char *name);
 typedef struct ubp_table {
     struct ubp_table_slot *slots;
     size_t cap, count;
+    uint64_t key[2]; /* of the hash, random */
 } ubp_table;
 
 /* The name is borrowed and must outlive the table. An existing name keeps its first number. */

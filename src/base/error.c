@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors: writes one line into the caller's ub_error. Names in messages come from files, so control
+ * characters (new lines, terminal escapes) are replaced, and a message that is too long is cut
+ * between characters and ends in "...".
+ */
+#include "base/base.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MESSAGE_SIZE = sizeof(((ub_error *)0)->message) };
+
+/* Cuts a text that vsnprintf shortened, not inside a UTF-8 character; len < MESSAGE_SIZE. */
+static void mark_cut(char *text)
+{
+    size_t n = MESSAGE_SIZE - 4;
+    while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    memcpy(text + n, "...", 4);
+}
+
+static void store(ub_error *err, const char *text)
+{
+    size_t n = 0;
+    for (; text[n] && n < MESSAGE_SIZE - 1; n++) {
+        const unsigned char c = (unsigned char)text[n];
+        err->message[n] = c < 0x20 || c == 0x7F ? '?' : (char)c;
+    }
+    err->message[n] = 0;
+}
+
+/* The text is made beside err: the arguments may point into err->message. */
+static void format(char *text, const char *fmt, va_list args)
+{
+    const int n = vsnprintf(text, MESSAGE_SIZE, fmt, args);
+    if (n >= MESSAGE_SIZE)
+        mark_cut(text);
+    if (n <= 0)
+        memcpy(text, "unknown error", sizeof("unknown error"));
+}
+
+ub_status ubp_fail(ub_error *err, ub_status code, const char *fmt, ...)
+{
+    if (!err)
+        return code;
+    char text[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    store(err, text);
+    err->code = code;
+    err->offset = -1;
+    return code;
+}
+
+ub_status ubp_fail_at(ub_error *err, ub_status code, int64_t offset, const char *fmt, ...)
+{
+    if (!err)
+        return code;
+    char text[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    char where[40];
+    const int n = snprintf(where, sizeof(where), " (at byte %" PRId64 ")", offset);
+    if (strlen(text) + (size_t)n < MESSAGE_SIZE)
+        strcat(text, where);
+    store(err, text);
+    err->code = code;
+    err->offset = offset;
+    return code;
+}
+
+void ubp_error_prefix(ub_error *err, const char *fmt, ...)
+{
+    if (!err)
+        return;
+    char prefix[MESSAGE_SIZE];
+    char text[MESSAGE_SIZE * 2 + 2];
+    va_list args;
+    va_start(args, fmt);
+    format(prefix, fmt, args);
+    va_end(args);
+    const int n = snprintf(text, sizeof(text), "%s: %s", prefix, err->message);
+    if (n >= MESSAGE_SIZE)
+        mark_cut(text);
+    store(err, text);
+}
+
+ub_status ubp_fail_memory(ub_error *err, size_t bytes)
+{
+    return ubp_fail(err, UB_ERR_MEMORY, "out of memory: %zu bytes were wanted", bytes);
+}
