@@ -24,6 +24,8 @@ ub_status ubp_fail(ub_error *err, ub_status code, const char *fmt, ...) UBP_PRIN
 /* The same with a byte offset in the file. */
 ub_status ubp_fail_at(ub_error *err, ub_status code, int64_t offset, const char *fmt, ...)
     UBP_PRINTF(4, 5);
+/* UB_ERR_FILE, ending in what the system says: "cannot open 'x': No such file or directory". */
+ub_status ubp_fail_errno(ub_error *err, int number, const char *fmt, ...) UBP_PRINTF(3, 4);
 /* Puts "prefix: " before the message: for ub_open (the file) and ub_get (the layer) only. */
 void ubp_error_prefix(ub_error *err, const char *fmt, ...) UBP_PRINTF(2, 3);
 /* Out of memory, saying how much was wanted. */

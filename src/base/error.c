@@ -75,6 +75,19 @@ ub_status ubp_fail_at(ub_error *err, ub_status code, int64_t offset, const char 
     return code;
 }
 
+ub_status ubp_fail_errno(ub_error *err, int number, const char *fmt, ...)
+{
+    if (!err)
+        return UB_ERR_FILE;
+    char text[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    /* strerror is safe with threads in glibc (since 2.32) and musl. */
+    return ubp_fail(err, UB_ERR_FILE, "%s: %s", text, strerror(number));
+}
+
 void ubp_error_prefix(ub_error *err, const char *fmt, ...)
 {
     if (!err)

@@ -13,6 +13,8 @@
 
 /* A whole file, read-only in memory; buffer->data, buffer->size. An empty file gives size 0. */
 ub_status ubp_map_file(ub_buffer **out, const char *path, ub_error *err);
+/* The same, and writable: what is written there stays in memory, the file does not change. */
+ub_status ubp_map_file_private(ub_buffer **out, const char *path, ub_error *err);
 
 /* ---- writing.c: nothing is lost --------------------------------------------------------------- */
 
