@@ -106,6 +106,21 @@ char *ubp_arena_printf(ubp_arena *a, const char *fmt, ...)
     return text;
 }
 
+void ubp_arena_reset(ubp_arena *a)
+{
+    block *keep = a->blocks;
+    if (!keep || keep->size > LAST_BLOCK) {
+        ubp_arena_release(a);
+        return;
+    }
+    a->blocks = keep->next;
+    ubp_arena_release(a);
+    memset(keep + 1, 0, keep->used);
+    keep->next = NULL;
+    keep->used = 0;
+    a->blocks = keep;
+}
+
 void ubp_arena_release(ubp_arena *a)
 {
     for (block *b = a->blocks; b;) {

@@ -81,6 +81,8 @@ void *ubp_arena_array(ubp_arena *a, size_t count, size_t size); /* checks the pr
 char *ubp_arena_strdup(ubp_arena *a, const char *s);
 char *ubp_arena_strndup(ubp_arena *a, const char *s, size_t n);
 char *ubp_arena_printf(ubp_arena *a, const char *fmt, ...) UBP_PRINTF(2, 3);
+/* Forgets everything in it and keeps one block of ordinary size for the next use. */
+void ubp_arena_reset(ubp_arena *a);
 void ubp_arena_release(ubp_arena *a);
 
 /* Makes room for one more element in a growing array: doubles *cap, reallocates *items. Pass

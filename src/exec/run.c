@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running a plan: bind the slots to memory, call the kernels in order. Apart from the buffers that
+ * wanted values are returned in, nothing is allocated once the workspace has grown to its size.
+ */
+#include "exec/exec.h"
+
+#include <unistd.h>
+
+void ubp_workspace_release(ubp_workspace *w)
+{
+    ubp_free(w->memory);
+    *w = (ubp_workspace){0};
+}
+
+ub_status ubp_memory_check(size_t need, size_t limit, ub_error *err)
+{
+    if (limit == 0) {
+        long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+        limit = pages > 0 && size > 0 ? (size_t)pages * (size_t)size : SIZE_MAX;
+    }
+    if (need <= limit)
+        return UB_OK;
+    return ubp_fail(err, UB_ERR_MEMORY, "this run needs %.1f MB, the limit is %.1f MB",
+                    (double)need / 1e6, (double)limit / 1e6);
+}
+
+static ub_status reserve(ubp_workspace *w, size_t size, ub_error *err)
+{
+    if (size <= w->size)
+        return UB_OK;
+    ubp_workspace_release(w);
+    w->memory = ubp_malloc_aligned(size);
+    if (!w->memory)
+        return ubp_fail_memory(err, size);
+    w->size = size;
+    return UB_OK;
+}
+
+/* Gives every slot its address for this run. */
+static ub_status bind(ubp_plan *p, const ubp_given *given, ubp_workspace *w, ub_error *err)
+{
+    for (size_t i = 0; i < p->n_slots; i++) {
+        ubp_slot *s = &p->slots[i];
+        if (s->place == UBP_PLACE_ARENA && s->first >= 0) {
+            s->t.data = (char *)w->memory + s->offset;
+        } else if (s->place == UBP_PLACE_GIVEN) {
+            s->t.data = given[s->given].tensor->data;
+        } else if (s->place == UBP_PLACE_OWN) {
+            UBP_TRY(ubp_buffer_new(&s->t.buffer, s->bytes, false, err));
+            s->t.data = s->t.buffer->data;
+        }
+    }
+    for (size_t i = 0; i < p->n_slots; i++) {
+        ubp_slot *s = &p->slots[i];
+        if (s->place == UBP_PLACE_VIEW)
+            s->t.data = (char *)p->slots[s->root].t.data + s->offset;
+    }
+    return UB_OK;
+}
+
+static void unbind(ubp_plan *p)
+{
+    for (size_t i = 0; i < p->n_slots; i++) {
+        ubp_buffer_unref(p->slots[i].t.buffer);
+        p->slots[i].t.buffer = NULL;
+    }
+}
+
+static ub_status step(const ubp_plan_step *s, const ubp_run *run, void *scratch, ub_error *err)
+{
+    if (!s->node) {
+        ubp_tensor_move(s->out_tensors[0], s->in_tensors[0]);
+        return UB_OK;
+    }
+    ubp_call call = {.op = s->node->op,
+                     .node = s->node,
+                     .attr = s->attr,
+                     .n_in = s->n_in,
+                     .n_out = s->n_out,
+                     .in = s->in_tensors,
+                     .out = s->out_tensors,
+                     .run = run,
+                     .err = err};
+    if (s->fast)
+        return ubp_fast_run(s->fast, &call, scratch);
+    ub_status st = ubp_op_run(&call);
+    ubp_arena_reset(run->scratch);
+    return st;
+}
+
+static ub_status run_steps(ubp_plan *p, const ubp_control *c, void *scratch, ub_error *err)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        if (ubp_run_cancelled(&c->run))
+            return ubp_fail(err, UB_ERR_CANCELLED, "interrupted");
+        double start = c->step_ms ? ubp_now_ms() : 0;
+        UBP_TRY(step(&p->steps[i], &c->run, scratch, err));
+        if (c->step_ms)
+            c->step_ms[i] = ubp_now_ms() - start;
+        if (c->progress)
+            c->progress((double)(i + 1) / (double)p->n_steps, c->payload);
+    }
+    return UB_OK;
+}
+
+/* A handle the caller keeps: shares the slot's own buffer, copies what belongs to others. */
+static ub_status result(ub_tensor **out, const ubp_plan *p, int32_t slot, const ubp_given *given,
+                        ub_error *err)
+{
+    const ubp_slot *s = &p->slots[slot], *root = &p->slots[s->root];
+    ub_tensor view = s->t;
+    if (root->place == UBP_PLACE_OWN)
+        view.buffer = root->t.buffer;
+    else if (root->place == UBP_PLACE_GIVEN)
+        view.buffer = given[root->given].tensor->buffer;
+    if (view.buffer)
+        return ubp_tensor_handle(out, &view, err);
+    return ub_tensor_copy(out, &view, err);
+}
+
+ub_status ubp_plan_run(ub_tensor **results, ubp_plan *p, const ubp_given *given, ubp_workspace *w,
+                       const ubp_control *control, ub_error *err)
+{
+    size_t need = 0;
+    if (!ubp_add_size(p->arena_bytes, p->scratch_bytes, &need) ||
+        !ubp_add_size(need, p->own_bytes, &need))
+        need = SIZE_MAX;
+    UBP_TRY(ubp_memory_check(need, control->memory_limit, err));
+    UBP_TRY(reserve(w, p->arena_bytes + p->scratch_bytes, err));
+    int threads = ubp_threads_enter(control->run.threads);
+    ub_status st = bind(p, given, w, err);
+    if (st == UB_OK)
+        st = run_steps(p, control, (char *)w->memory + p->arena_bytes, err);
+    ubp_threads_leave(threads);
+    for (int i = 0; i < p->n_wanted; i++)
+        results[i] = NULL;
+    for (int i = 0; i < p->n_wanted && st == UB_OK; i++)
+        st = result(&results[i], p, p->wanted[i], given, err);
+    if (st != UB_OK)
+        for (int i = 0; i < p->n_wanted; i++) {
+            ub_tensor_free(results[i]);
+            results[i] = NULL;
+        }
+    unbind(p);
+    return st;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan: from "these values, for these input shapes" to a list of steps. Prunes to what is asked,
+ * works out shapes, folds constants, follows the samples through every op, chooses layouts and
+ * kernels, and gives every buffer its place in one arena.
+ */
+#ifndef UBP_PLAN_H
+#define UBP_PLAN_H
+
+#include "graph/graph.h"
+#include "ops/fast.h"
+#include "ops/ops.h"
+
+/* ---- What is asked -------------------------------------------------------------------------- */
+
+/* A value that is given from outside: a model input, or an inner value to start from. */
+typedef struct ubp_given {
+    int32_t value;
+    const ub_tensor *tensor; /* borrowed; data NULL when only shapes matter */
+    int batch_axis;          /* -1: no samples in it */
+} ubp_given;
+
+typedef struct ubp_ask {
+    const ubp_graph *graph;
+    const int32_t *wanted; /* [n_wanted] values */
+    int n_wanted;
+    const ubp_given *given; /* [n_given] */
+    int n_given;
+    int64_t n;          /* samples in the given values */
+    bool fixed_batch;   /* the file fixes the batch: another batch cannot be probed */
+    const ubp_run *run; /* for folding constants */
+} ubp_ask;
+
+/* ---- inputs.c ------------------------------------------------------------------------------- */
+
+/* Where the samples are in each model input: axes[n_inputs], -1 none. */
+void ubp_input_axes(const ubp_graph *g, int *axes);
+/* Where they are in an inner value, as far as the file's own annotations tell; else 0. */
+int ubp_value_axis(const ubp_graph *g, int32_t value);
+
+/* ---- cone.c --------------------------------------------------------------------------------- */
+
+/* The nodes that the wanted values hang on, in order, stopping at given and constant values: nodes
+ * into *out (in arena). Ops not known are refused, all of them listed; so is a model input that is
+ * needed and not given. */
+ub_status ubp_cone(const ubp_ask *ask, int32_t **out, int *count, ubp_arena *arena, ub_error *err);
+
+/* ---- facts.c -------------------------------------------------------------------------------- */
+
+/* What is known of a value before anything runs. */
+typedef struct ubp_fact {
+    bool known;       /* reached; t is valid */
+    bool varies;      /* dims or content change with the number of samples */
+    ub_tensor t;      /* dtype, dims, strides; data for constants */
+    ub_tensor *grown; /* the same for n + 1 samples; &t where it does not vary; NULL: unknown */
+    ubp_samples samples;
+} ubp_fact;
+
+typedef struct ubp_facts {
+    ubp_arena arena;
+    ubp_fact *values; /* [n_values of the graph] */
+    int32_t *nodes;   /* the cone, in order */
+    int n_nodes;
+    const void **attrs; /* [n_nodes of the graph] parsed attributes, of the cone's nodes */
+    int64_t n;
+    int32_t needs_data; /* a node whose output shape hangs on data, or UBP_NO_NODE */
+} ubp_facts;
+
+/* Shapes, folded constants and the sample map of everything in the cone. When a shape hangs on
+ * data, needs_data names the node and what follows it is not known: the ask then runs step by
+ * step. */
+ub_status ubp_facts_new(ubp_facts **out, const ubp_ask *ask, ub_error *err);
+void ubp_facts_free(ubp_facts *f);
+
+/* The pieces of it that running step by step uses as well. */
+ub_status ubp_node_attrs(const void **out, const ubp_node *node, ubp_arena *arena, ub_error *err);
+/* The samples of a node's outputs by its op's batch rule. in: [n_in]; out: [n_out]; grown: the
+ * outputs' dims for n + 1 samples, or NULL. */
+void ubp_node_samples(const ubp_call *call, int32_t node, int64_t n, const ubp_samples *in,
+                      const ub_tensor *grown, ubp_samples *out);
+
+/* ---- steps.c -------------------------------------------------------------------------------- */
+
+typedef enum ubp_place_kind {
+    UBP_PLACE_ARENA, /* offset in the session's workspace */
+    UBP_PLACE_OWN,   /* a buffer of its own, made for each run: wanted values */
+    UBP_PLACE_GIVEN, /* the caller's tensor */
+    UBP_PLACE_CONST, /* weights and folded constants */
+    UBP_PLACE_VIEW   /* part of another slot's memory */
+} ubp_place_kind;
+
+/* One tensor of a plan. */
+typedef struct ubp_slot {
+    int32_t value; /* of the graph, or UBP_NO_VALUE for a copy in another layout */
+    ub_tensor t;   /* data is set when the plan is bound (constants: from the start) */
+    ubp_place_kind place;
+    int32_t root;    /* of a view: the slot that owns the memory (never itself a view) */
+    int64_t offset;  /* arena: bytes from its start; view: bytes from root's data */
+    size_t bytes;    /* of a root: memory it takes */
+    int first, last; /* of a root: steps between which its memory is in use */
+    int given;       /* UBP_PLACE_GIVEN: index in ask->given */
+} ubp_slot;
+
+typedef struct ubp_plan_step {
+    const ubp_node *node; /* NULL: a copy from in[0] to out[0] */
+    const void *attr;
+    ubp_fast *fast;    /* NULL: reference */
+    const char *label; /* "Conv+Add+Relu" */
+    int n_in, n_out;
+    int32_t *in, *out; /* slots; -1 absent */
+    double gflop;
+    const ub_tensor **in_tensors; /* [n_in], for ubp_call; point into the plan's slots */
+    ub_tensor **out_tensors;      /* [n_out] */
+} ubp_plan_step;
+
+typedef struct ubp_plan {
+    ubp_facts *facts; /* owned: constants live in it */
+    ubp_arena arena;
+    ubp_slot *slots;
+    size_t n_slots, cap_slots;
+    ubp_plan_step *steps;
+    size_t n_steps, cap_steps;
+    int32_t *wanted; /* [n_wanted] slots */
+    int n_wanted;
+    size_t arena_bytes, own_bytes, scratch_bytes;
+} ubp_plan;
+
+/* Takes facts over, also on failure. onednn may be NULL. */
+ub_status ubp_plan_new(ubp_plan **out, ubp_facts *facts, const ubp_ask *ask,
+                       struct ubp_onednn *onednn, ub_error *err);
+void ubp_plan_free(ubp_plan *p);
+
+/* ---- place.c -------------------------------------------------------------------------------- */
+
+/* Gives every arena slot its offset such that slots in use at the same time do not overlap. */
+ub_status ubp_plan_place(ubp_plan *p, ub_error *err);
+
+/* ---- fuse.c --------------------------------------------------------------------------------- */
+
+/* Uses of each value inside a plan; a wanted value counts as used once more. */
+typedef struct ubp_uses {
+    const ubp_facts *facts;
+    const ubp_graph *graph;
+    int32_t *count; /* [n_values] */
+    int32_t *user;  /* [n_values]: a node that reads it */
+    bool *computed; /* [n_values]: has a slot already */
+    bool *needed;   /* [n_nodes]: runs in this plan */
+} ubp_uses;
+
+enum { UBP_MAX_POSTS = 4 };
+
+/* What can be done to a node's result before it is stored, in order. */
+typedef struct ubp_fusion {
+    int n;
+    ubp_post posts[UBP_MAX_POSTS];
+    int32_t nodes[UBP_MAX_POSTS];     /* the absorbed nodes */
+    int32_t results[UBP_MAX_POSTS];   /* the value each gives */
+    int32_t residuals[UBP_MAX_POSTS]; /* the other operand of an absorbed Add, or UBP_NO_VALUE */
+} ubp_fusion;
+
+/* The chain of absorbable nodes behind `node`. */
+void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node);
+
+#endif

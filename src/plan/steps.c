@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Steps: the needed nodes of a cone become a list of kernel calls over slots. A node whose result
+ * is only another look at its input (Transpose, Reshape, Slice ...) becomes a view and no step. A
+ * fast kernel is taken where it accepts, with the elementwise nodes behind it absorbed; the
+ * reference kernel otherwise. Where a kernel wants another layout than its input has, a copy goes
+ * in between.
+ */
+#include "plan/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct maker {
+    ubp_plan *p;
+    const ubp_ask *ask;
+    const ubp_graph *g;
+    struct ubp_onednn *onednn;
+    ubp_uses uses;
+    int32_t *slot_of;   /* [n_values] */
+    int32_t *remaining; /* [n_values] reads still to come, wanted counted */
+    bool *absorbed;     /* [n_nodes] */
+    ub_error *err;
+} maker;
+
+/* ---- Slots ---------------------------------------------------------------------------------- */
+
+static ub_status new_slot(maker *m, int32_t *out, int32_t value, const ub_tensor *t,
+                          ubp_place_kind place)
+{
+    ubp_plan *p = m->p;
+    UBP_TRY(ubp_grow((void **)&p->slots, &p->cap_slots, p->n_slots, sizeof *p->slots, m->err));
+    ubp_slot *s = &p->slots[p->n_slots];
+    *s = (ubp_slot){.value = value, .t = *t, .place = place, .first = -1, .last = -1};
+    s->t.buffer = NULL;
+    s->root = (int32_t)p->n_slots;
+    *out = (int32_t)p->n_slots++;
+    return UB_OK;
+}
+
+/* The slot a value is read from: made for given values and constants on first use. */
+static ub_status read_slot(maker *m, int32_t *out, int32_t value)
+{
+    *out = m->slot_of[value];
+    if (*out >= 0)
+        return UB_OK;
+    const ubp_fact *fact = &m->p->facts->values[value];
+    ubp_place_kind place = fact->t.data ? UBP_PLACE_CONST : UBP_PLACE_GIVEN;
+    ub_tensor t = fact->t;
+    int which = -1;
+    for (int i = 0; i < m->ask->n_given && place == UBP_PLACE_GIVEN; i++)
+        if (m->ask->given[i].value == value)
+            which = i;
+    if (place == UBP_PLACE_GIVEN && which < 0)
+        return ubp_fail(m->err, UB_ERR_INTERNAL, "value '%s' is read before it is computed",
+                        m->g->values[value].name);
+    UBP_TRY(new_slot(m, out, value, &t, place));
+    m->p->slots[*out].given = which;
+    m->slot_of[value] = *out;
+    return UB_OK;
+}
+
+static bool same_strides(const ub_tensor *a, const ub_tensor *b)
+{
+    for (int i = 0; i < a->rank; i++)
+        if (a->dims[i] != 1 && a->strides[i] != b->strides[i])
+            return false;
+    return true;
+}
+
+static ub_status new_step(maker *m, ubp_plan_step **out, int n_in, int n_out)
+{
+    ubp_plan *p = m->p;
+    UBP_TRY(ubp_grow((void **)&p->steps, &p->cap_steps, p->n_steps, sizeof *p->steps, m->err));
+    ubp_plan_step *s = &p->steps[p->n_steps];
+    *s = (ubp_plan_step){.n_in = n_in, .n_out = n_out};
+    s->in = ubp_arena_array(&p->arena, (size_t)n_in + 1, sizeof *s->in);
+    s->out = ubp_arena_array(&p->arena, (size_t)n_out + 1, sizeof *s->out);
+    s->in_tensors = ubp_arena_array(&p->arena, (size_t)n_in + 1, sizeof *s->in_tensors);
+    s->out_tensors = ubp_arena_array(&p->arena, (size_t)n_out + 1, sizeof *s->out_tensors);
+    if (!s->in || !s->out || !s->in_tensors || !s->out_tensors)
+        return ubp_fail_memory(m->err, (size_t)n_in * sizeof *s->in);
+    p->n_steps++;
+    *out = s;
+    return UB_OK;
+}
+
+/* A slot with the elements of `from` in the layout of `want`: `from` itself where that is its
+ * layout. Constants are copied here and now, others by a step. */
+static ub_status in_layout(maker *m, int32_t *out, int32_t from, const ub_tensor *want)
+{
+    ubp_plan *p = m->p;
+    *out = from;
+    if (same_strides(&p->slots[from].t, want))
+        return UB_OK;
+    int32_t value = p->slots[from].value;
+    for (size_t i = 0; i < p->n_slots; i++) {
+        const ubp_slot *s = &p->slots[i];
+        if (value >= 0 && s->value == value && ubp_same_dims(&s->t, want) &&
+            same_strides(&s->t, want) && (s->place != UBP_PLACE_VIEW)) {
+            *out = (int32_t)i;
+            return UB_OK;
+        }
+    }
+    ub_tensor t = p->slots[from].t;
+    memcpy(t.strides, want->strides, sizeof t.strides);
+    if (p->slots[from].place == UBP_PLACE_CONST) {
+        t.data = ubp_arena_alloc(&p->arena, ubp_tensor_bytes(&t) + 1);
+        if (!t.data)
+            return ubp_fail_memory(m->err, ubp_tensor_bytes(&t));
+        ubp_tensor_move(&t, &p->slots[from].t);
+        return new_slot(m, out, value, &t, UBP_PLACE_CONST);
+    }
+    ubp_plan_step *s;
+    UBP_TRY(new_slot(m, out, value, &t, UBP_PLACE_ARENA));
+    UBP_TRY(new_step(m, &s, 1, 1));
+    s->label = "layout";
+    s->in[0] = from;
+    s->out[0] = *out;
+    return UB_OK;
+}
+
+/* ---- Layouts -------------------------------------------------------------------------------- */
+
+/* Gives t the axis order of `like` (same rank), without gaps; false when like has no clear order
+ * (an axis repeated by broadcasting). */
+static bool follow_order(ub_tensor *t, const ub_tensor *like)
+{
+    int order[UB_MAX_RANK];
+    for (int i = 0; i < t->rank; i++) {
+        if (like->dims[i] != 1 && like->strides[i] <= 0)
+            return false;
+        int k = i;
+        while (k > 0 && like->dims[i] != 1 && like->dims[order[k - 1]] != 1 &&
+               like->strides[order[k - 1]] < like->strides[i]) {
+            order[k] = order[k - 1];
+            k--;
+        }
+        order[k] = i;
+    }
+    int64_t stride = (int64_t)ub_dtype_size(t->dtype);
+    for (int k = t->rank - 1; k >= 0; k--) {
+        t->strides[order[k]] = stride;
+        stride *= t->dims[order[k]] > 1 ? t->dims[order[k]] : 1;
+    }
+    return true;
+}
+
+/* The layout a reference kernel writes: that of its input where it can, so that networks that are
+ * channels-last inside stay so. */
+static void choose_layout(const maker *m, const ubp_node *n, const int32_t *in, ub_tensor *t)
+{
+    ubp_tensor_set_strides(t);
+    if (!(n->op->flags & UBP_STRIDED))
+        return;
+    for (int i = 0; i < n->n_in; i++) {
+        if (in[i] < 0)
+            continue;
+        const ub_tensor *like = &m->p->slots[in[i]].t;
+        if (like->rank != t->rank || t->rank < 3)
+            continue;
+        if ((n->op->flags & UBP_CHEAP) && !ubp_same_dims(like, t))
+            continue;
+        if (follow_order(t, like))
+            return;
+        ubp_tensor_set_strides(t);
+    }
+}
+
+/* ---- One node ------------------------------------------------------------------------------- */
+
+static void read_done(maker *m, const ubp_node *n)
+{
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] >= 0)
+            m->remaining[n->in[i]]--;
+    for (int k = 0; k < n->n_out; k++)
+        if (n->out[k] >= 0)
+            m->uses.computed[n->out[k]] = true;
+}
+
+/* All outputs as views of input 0. */
+static ub_status as_view(maker *m, const ubp_node *n, const ubp_call *call, const int32_t *in,
+                         bool *done)
+{
+    *done = false;
+    if (!n->op->view || n->n_in < 1 || in[0] < 0)
+        return UB_OK;
+    const ubp_slot *src = &m->p->slots[in[0]];
+    int32_t root = src->root;
+    int64_t base = src->place == UBP_PLACE_VIEW ? src->offset : 0;
+    int64_t *offsets = ubp_arena_array(&m->p->arena, (size_t)n->n_out + 1, sizeof *offsets);
+    if (!offsets)
+        return ubp_fail_memory(m->err, sizeof *offsets);
+    for (int k = 0; k < n->n_out; k++)
+        if (call->out[k] && !n->op->view(call, k, &offsets[k]))
+            return UB_OK;
+    for (int k = 0; k < n->n_out; k++) {
+        if (!call->out[k])
+            continue;
+        int32_t slot;
+        UBP_TRY(new_slot(m, &slot, n->out[k], call->out[k], UBP_PLACE_VIEW));
+        m->p->slots[slot].root = root;
+        m->p->slots[slot].offset = base + offsets[k];
+        m->slot_of[n->out[k]] = slot;
+    }
+    *done = true;
+    return UB_OK;
+}
+
+/* Whether the memory of `slot` may be overwritten by this step: nobody reads it afterwards. */
+static bool dies_here(const maker *m, int32_t slot, const int32_t *in, int n_in)
+{
+    const ubp_plan *p = m->p;
+    if (p->slots[slot].place != UBP_PLACE_ARENA)
+        return false;
+    for (int i = 0; i < n_in; i++)
+        if (in[i] >= 0 && p->slots[in[i]].root == slot)
+            return false;
+    for (size_t i = 0; i < p->n_slots; i++) {
+        int32_t v = p->slots[i].value;
+        if (p->slots[i].root == slot && v >= 0 && m->remaining[v] > 0)
+            return false;
+    }
+    return true;
+}
+
+/* The slot a step with an absorbed Add writes: it must hold the residual already. */
+static ub_status residual_slot(maker *m, int32_t *out, int32_t residual, int32_t result,
+                               const ub_tensor *layout, const int32_t *in, int n_in)
+{
+    int32_t slot;
+    UBP_TRY(read_slot(m, &slot, residual));
+    if (dies_here(m, slot, in, n_in) && same_strides(&m->p->slots[slot].t, layout)) {
+        ub_tensor t = m->p->slots[slot].t;
+        UBP_TRY(new_slot(m, out, result, &t, UBP_PLACE_VIEW));
+        m->p->slots[*out].root = slot;
+        return UB_OK;
+    }
+    ubp_plan_step *s;
+    UBP_TRY(new_slot(m, out, result, layout, UBP_PLACE_ARENA));
+    UBP_TRY(new_step(m, &s, 1, 1));
+    s->label = "residual";
+    s->in[0] = slot;
+    s->out[0] = *out;
+    return UB_OK;
+}
+
+static const char *fused_label(maker *m, const ubp_node *n, const ubp_fusion *fusion)
+{
+    const char *label = n->op->name;
+    for (int i = 0; i < fusion->n && label; i++)
+        label =
+            ubp_arena_printf(&m->p->arena, "%s+%s", label, m->g->nodes[fusion->nodes[i]].op->name);
+    return label ? label : "";
+}
+
+/* Asks for a fast kernel, absorbing as much as it takes. */
+static ub_status prepare_fast(maker *m, ubp_fast **fast, const ubp_call *call, ubp_fusion *fusion,
+                              ub_tensor *want)
+{
+    *fast = NULL;
+    if (!m->onednn)
+        return UB_OK;
+    for (;; fusion->n--) {
+        size_t scratch = 0;
+        for (int i = 0; i < call->n_in; i++)
+            if (call->in[i])
+                want[i] = *call->in[i];
+        ub_status st =
+            ubp_fast_prepare(fast, m->onednn, call, fusion->posts, fusion->n, want, &scratch);
+        if (st == UB_OK && scratch > m->p->scratch_bytes)
+            m->p->scratch_bytes = scratch;
+        if (st != UBP_DECLINED)
+            return st;
+        *fast = NULL;
+        if (fusion->n == 0)
+            return UB_OK;
+    }
+}
+
+/* Appends the step of a node; fast is taken over. */
+static ub_status add_step(maker *m, const ubp_node *n, const ubp_call *call, ubp_fast *fast,
+                          const ubp_fusion *fusion, int32_t *in, const ub_tensor *want)
+{
+    ubp_plan *p = m->p;
+    int32_t *out = ubp_arena_array(&p->arena, (size_t)n->n_out + 1, sizeof *out);
+    ub_status st = out ? UB_OK : ubp_fail_memory(m->err, sizeof *out);
+    bool strided = fast || (n->op->flags & UBP_STRIDED);
+    for (int i = 0; i < n->n_in && st == UB_OK; i++) {
+        if (in[i] < 0 || (n->op->flags & UBP_SHAPE_ONLY))
+            continue;
+        ub_tensor layout = fast ? want[i] : p->slots[in[i]].t;
+        if (!strided)
+            ubp_tensor_set_strides(&layout);
+        st = in_layout(m, &in[i], in[i], &layout);
+    }
+    int32_t residual = UBP_NO_VALUE;
+    for (int i = 0; i < fusion->n; i++)
+        if (fusion->posts[i].kind == UBP_POST_SUM)
+            residual = fusion->residuals[i];
+    for (int k = 0; k < n->n_out && st == UB_OK; k++) {
+        out[k] = -1;
+        if (!call->out[k])
+            continue;
+        int32_t value = fusion->n && k == 0 ? fusion->results[fusion->n - 1] : n->out[k];
+        if (k == 0 && residual >= 0)
+            st = residual_slot(m, &out[k], residual, value, call->out[k], in, n->n_in);
+        else
+            st = new_slot(m, &out[k], value, call->out[k], UBP_PLACE_ARENA);
+        if (st == UB_OK)
+            m->slot_of[value] = out[k];
+    }
+    ubp_plan_step *s = NULL;
+    if (st == UB_OK)
+        st = new_step(m, &s, n->n_in, n->n_out);
+    if (st != UB_OK) {
+        ubp_fast_free(fast);
+        return st;
+    }
+    s->node = n;
+    s->attr = call->attr;
+    s->fast = fast;
+    s->label = fused_label(m, n, fusion);
+    memcpy(s->in, in, (size_t)n->n_in * sizeof *in);
+    memcpy(s->out, out, (size_t)n->n_out * sizeof *out);
+    s->gflop = n->op->macs ? 2e-9 * (double)n->op->macs(call) : 0;
+    return UB_OK;
+}
+
+static ub_status visit(maker *m, int32_t index)
+{
+    ubp_plan *p = m->p;
+    const ubp_node *n = &m->g->nodes[index];
+    size_t ni = (size_t)n->n_in + 1, no = (size_t)n->n_out + 1;
+    int32_t *in = ubp_arena_array(&p->arena, ni, sizeof *in);
+    ub_tensor *in_t = ubp_arena_array(&p->arena, 2 * ni, sizeof *in_t), *want = in_t + ni;
+    ub_tensor *out_t = ubp_arena_array(&p->arena, no, sizeof *out_t);
+    const ub_tensor **in_p = ubp_arena_array(&p->arena, ni, sizeof *in_p);
+    ub_tensor **out_p = ubp_arena_array(&p->arena, no, sizeof *out_p);
+    if (!in || !in_t || !out_t || !in_p || !out_p)
+        return ubp_fail_memory(m->err, ni * sizeof *in_t);
+    for (int i = 0; i < n->n_in; i++) {
+        in[i] = -1;
+        if (n->in[i] < 0)
+            continue;
+        UBP_TRY(read_slot(m, &in[i], n->in[i]));
+        in_t[i] = p->slots[in[i]].t;
+        in_p[i] = &in_t[i];
+    }
+    for (int k = 0; k < n->n_out; k++) {
+        if (n->out[k] < 0)
+            continue;
+        out_t[k] = p->facts->values[n->out[k]].t;
+        choose_layout(m, n, in, &out_t[k]);
+        out_p[k] = &out_t[k];
+    }
+    ubp_call call = {.op = n->op,
+                     .node = n,
+                     .attr = p->facts->attrs[index],
+                     .n_in = n->n_in,
+                     .n_out = n->n_out,
+                     .in = in_p,
+                     .out = out_p,
+                     .err = m->err};
+    bool done;
+    UBP_TRY(as_view(m, n, &call, in, &done));
+    if (done) {
+        read_done(m, n);
+        return UB_OK;
+    }
+    ubp_fusion fusion;
+    ubp_fusion_find(&fusion, &m->uses, index);
+    ubp_fast *fast;
+    UBP_TRY(prepare_fast(m, &fast, &call, &fusion, want));
+    if (!fast)
+        fusion.n = 0;
+    read_done(m, n);
+    for (int i = 0; i < fusion.n; i++) {
+        read_done(m, &m->g->nodes[fusion.nodes[i]]);
+        m->absorbed[fusion.nodes[i]] = true;
+    }
+    return add_step(m, n, &call, fast, &fusion, in, want);
+}
+
+/* ---- The plan ------------------------------------------------------------------------------- */
+
+static bool must_compute(const maker *m, int32_t value)
+{
+    return value >= 0 && !m->p->facts->values[value].t.data;
+}
+
+/* Marks the nodes that have to run and counts who reads what. */
+static void find_uses(maker *m)
+{
+    ubp_facts *f = m->p->facts;
+    for (int i = 0; i < m->ask->n_wanted; i++)
+        m->uses.count[m->ask->wanted[i]]++;
+    for (int i = 0; i < m->ask->n_given; i++)
+        m->uses.computed[m->ask->given[i].value] = true;
+    for (int i = f->n_nodes - 1; i >= 0; i--) {
+        const ubp_node *n = &m->g->nodes[f->nodes[i]];
+        bool needed = false;
+        for (int k = 0; k < n->n_out && !needed; k++)
+            needed = must_compute(m, n->out[k]) && m->uses.count[n->out[k]] > 0;
+        m->uses.needed[f->nodes[i]] = needed;
+        for (int k = 0; k < n->n_in && needed; k++) {
+            if (n->in[k] < 0)
+                continue;
+            m->uses.count[n->in[k]]++;
+            m->uses.user[n->in[k]] = f->nodes[i];
+        }
+    }
+    memcpy(m->remaining, m->uses.count, m->g->n_values * sizeof *m->remaining);
+}
+
+static ub_status make(maker *m)
+{
+    ubp_plan *p = m->p;
+    const ubp_facts *f = p->facts;
+    size_t nv = m->g->n_values + 1, nn = m->g->n_nodes + 1;
+    m->slot_of = ubp_arena_array(&p->arena, nv, sizeof *m->slot_of);
+    m->remaining = ubp_arena_array(&p->arena, nv, sizeof *m->remaining);
+    m->absorbed = ubp_arena_array(&p->arena, nn, sizeof *m->absorbed);
+    m->uses.facts = f;
+    m->uses.graph = m->g;
+    m->uses.count = ubp_arena_array(&p->arena, nv, sizeof *m->uses.count);
+    m->uses.user = ubp_arena_array(&p->arena, nv, sizeof *m->uses.user);
+    m->uses.computed = ubp_arena_array(&p->arena, nv, sizeof *m->uses.computed);
+    m->uses.needed = ubp_arena_array(&p->arena, nn, sizeof *m->uses.needed);
+    p->wanted = ubp_arena_array(&p->arena, (size_t)m->ask->n_wanted + 1, sizeof *p->wanted);
+    if (!m->slot_of || !m->remaining || !m->absorbed || !m->uses.count || !m->uses.user ||
+        !m->uses.computed || !m->uses.needed || !p->wanted)
+        return ubp_fail_memory(m->err, nv * sizeof *m->slot_of);
+    memset(m->slot_of, -1, nv * sizeof *m->slot_of);
+    find_uses(m);
+    for (int i = 0; i < f->n_nodes; i++)
+        if (m->uses.needed[f->nodes[i]] && !m->absorbed[f->nodes[i]])
+            UBP_TRY(visit(m, f->nodes[i]));
+    p->n_wanted = m->ask->n_wanted;
+    for (int i = 0; i < p->n_wanted; i++) {
+        UBP_TRY(read_slot(m, &p->wanted[i], m->ask->wanted[i]));
+        ubp_slot *root = &p->slots[p->slots[p->wanted[i]].root];
+        if (root->place == UBP_PLACE_ARENA)
+            root->place = UBP_PLACE_OWN;
+    }
+    return ubp_plan_place(p, m->err);
+}
+
+/* Pointers from steps into slots, once the slots do not move any more. */
+static void link_steps(ubp_plan *p)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        ubp_plan_step *s = &p->steps[i];
+        for (int k = 0; k < s->n_in; k++)
+            s->in_tensors[k] = s->in[k] < 0 ? NULL : &p->slots[s->in[k]].t;
+        for (int k = 0; k < s->n_out; k++)
+            s->out_tensors[k] = s->out[k] < 0 ? NULL : &p->slots[s->out[k]].t;
+    }
+}
+
+ub_status ubp_plan_new(ubp_plan **out, ubp_facts *facts, const ubp_ask *ask,
+                       struct ubp_onednn *onednn, ub_error *err)
+{
+    *out = NULL;
+    ubp_plan *p = ubp_calloc(1, sizeof *p);
+    if (!p) {
+        ubp_facts_free(facts);
+        return ubp_fail_memory(err, sizeof *p);
+    }
+    p->facts = facts;
+    maker m = {.p = p, .ask = ask, .g = ask->graph, .onednn = onednn, .err = err};
+    ub_status st = make(&m);
+    if (st != UB_OK) {
+        ubp_plan_free(p);
+        return st;
+    }
+    link_steps(p);
+    *out = p;
+    return UB_OK;
+}
+
+void ubp_plan_free(ubp_plan *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n_steps; i++)
+        ubp_fast_free(p->steps[i].fast);
+    ubp_facts_free(p->facts);
+    ubp_arena_release(&p->arena);
+    ubp_free(p->steps);
+    ubp_free(p->slots);
+    ubp_free(p);
+}
