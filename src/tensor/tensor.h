@@ -50,7 +50,11 @@ bool ubp_normalize_axis(int64_t *axis, int rank);
  * empty; false on overflow. */
 bool ubp_tensor_extent(const ub_tensor *t, int64_t *low, int64_t *high);
 
-/* ---- view.c, copy.c -------------------------------------------------------------------------- */
+/* ---- view.c, reshape.c, copy.c, strided_move.c ----------------------------------------------- */
+
+/* A new row-major tensor whose elements the caller is about to write: not cleared. */
+ub_status ubp_tensor_make(ub_tensor **out, ub_dtype dtype, int rank, const int64_t *dims,
+                          ub_error *err);
 
 /* An owned handle on a view: takes a reference on view->buffer. */
 ub_status ubp_tensor_handle(ub_tensor **out, const ub_tensor *view, ub_error *err);
@@ -60,7 +64,7 @@ bool ubp_reshape_view(ub_tensor *view, const ub_tensor *t, int rank, const int64
 /* dst[...] = src[...], same dims and dtype, any strides, no overlap. Never fails. */
 void ubp_tensor_move(const ub_tensor *dst, const ub_tensor *src);
 
-/* ---- dtype.c ---------------------------------------------------------------------------------- */
+/* ---- dtype.c, half.c, dtype_convert.c ------------------------------------------------------------ */
 
 static inline bool ubp_is_float(ub_dtype d)
 {
