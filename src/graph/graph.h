@@ -50,7 +50,9 @@ typedef struct ubp_value {
                                            kept as text */
     int32_t producer;                   /* node, or UBP_NO_NODE */
     int32_t producer_out;               /* which output of it */
-    const ub_tensor *constant;          /* weights and other fixed values, or NULL */
+    const ub_tensor *constant;          /* weights and other fixed values, or NULL; row-major. A
+                                           view of the file may lie at any address, whatever its
+                                           dtype's alignment */
     bool is_input;
 } ubp_value;
 
@@ -61,10 +63,12 @@ typedef struct ubp_node {
     const ubp_op *op;    /* NULL: not known to this library */
     int n_in, n_out;
     const int32_t *in;  /* [n_in] values, UBP_NO_VALUE where left out */
-    const int32_t *out; /* [n_out] */
+    const int32_t *out; /* [n_out] values, UBP_NO_VALUE where not wanted */
     int n_attrs;
     const ubp_attr *attrs; /* [n_attrs] */
     int32_t layer;         /* the innermost module it belongs to, or -1 */
+    bool helper;           /* made while rewriting the node it has its name from; not found by it */
+    int32_t order;         /* when it was added: 0 for the first; kept by ubp_graph_sort() */
 } ubp_node;
 
 /* A module of the framework (or a node under its own name), one use of it. */
@@ -85,37 +89,53 @@ typedef struct ubp_layer {
 } ubp_layer;
 
 struct ubp_graph {
-    ubp_arena arena; /* holds everything below */
-    ubp_value *values;
-    ubp_node *nodes; /* in topological order once ubp_graph_sort() ran */
+    ubp_arena arena;   /* holds everything below but values and nodes, which grow */
+    ubp_value *values; /* do not keep pointers into these two while building */
+    ubp_node *nodes;   /* in topological order once ubp_graph_sort() ran */
     ubp_layer *layers;
     size_t n_values, cap_values, n_nodes, cap_nodes, n_layers;
-    int32_t *inputs;  /* values fed by the user; weights are not among them */
+    int32_t *inputs; /* values fed by the user; weights are not among them */
     int32_t *outputs;
     int n_inputs, n_outputs;
     const char **input_names;  /* [n_inputs] */
     const char **output_names; /* [n_outputs]; a value may be output under two names */
-    ubp_table value_names, node_names, layer_names; /* names of values, nodes, layers */
-    const char *producer;                           /* "pytorch 2.13.0", for messages */
+    ubp_table value_names, layer_names;
+    ubp_table node_names; /* filled by ubp_graph_sort() */
+    const char *producer; /* "pytorch 2.13.0", for messages */
+
+    /* Bodies of If, Loop and Scan are graphs of their own. */
+    bool is_body;
+    const char **captured; /* [n_captured] names that a body reads and the graph around it gives */
+    int n_captured;        /* both filled by ubp_graph_sort(); those of bodies inside it too */
+    ubp_graph *bodies, *next_body; /* the graphs made by ubp_graph_body(g), freed with g */
 };
 
-/* ---- build.c: for load/ ------------------------------------------------------------------------ */
+/* ---- build.c: for load/ ---------------------------------------------------------------------- */
 
 ub_status ubp_graph_new(ubp_graph **out, ub_error *err);
 void ubp_graph_free(ubp_graph *g);
-/* The value of that name, made when there is none yet. name is copied. "" always makes a new one. */
+/* An empty graph for an attribute of a node of g. */
+ub_status ubp_graph_body(ubp_graph *g, ubp_graph **out, ub_error *err);
+/* The value of that name, made when there is none yet. name is copied. "" always makes a new
+ * one. */
 ub_status ubp_graph_value(ubp_graph *g, const char *name, int32_t *out, ub_error *err);
 /* A made-up constant: data is copied into the graph's arena. */
 ub_status ubp_graph_constant(ubp_graph *g, const ub_tensor *t, int32_t *out, ub_error *err);
 /* A made-up constant of int64, rank 1 (or 0 when n < 0: one element). */
 ub_status ubp_graph_ints(ubp_graph *g, const int64_t *v, int n, int32_t *out, ub_error *err);
 /* Appends a node (arrays and attributes are copied; strings must already live in g->arena or be
- * literals) and sets the producer of its outputs. A value with two producers is refused. */
+ * literals) and sets the producer of its outputs. A value with two producers is refused. out may be
+ * NULL. */
 ub_status ubp_graph_node(ubp_graph *g, const ubp_node *node, int32_t *out, ub_error *err);
-/* Puts the nodes in topological order, keeping file order where it is one. A cycle is refused by
- * naming a node of it; so is a read of a value that nothing gives. */
-ub_status ubp_graph_sort(ubp_graph *g, ub_error *err);
 /* The attribute of that name, or NULL. */
 const ubp_attr *ubp_node_attr(const ubp_node *n, const char *name);
+/* What a message calls a node: "'conv1' (Conv)", or "number 4 (Conv)" when it has no name. */
+const char *ubp_node_label(const ubp_node *n, char *text, size_t size);
 
+/* ---- sort.c ---------------------------------------------------------------------------------- */
+
+/* Puts the nodes in topological order, keeping file order where it is one. A cycle is refused by
+ * naming a node of it; so is a read of a value that nothing gives. Bodies are sorted before the
+ * graph around them. */
+ub_status ubp_graph_sort(ubp_graph *g, ub_error *err);
 #endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Weights in other files. The location is a path relative to the model's folder and must stay in
+ * it: absolute paths, '..' and links that lead out are refused, for a model file is not trusted to
+ * name files of the machine. Each file is mapped once.
+ */
+#include "load/onnx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Whether a component of the path is "..". */
+static bool climbs(const char *path)
+{
+    for (const char *p = path; p; p = strchr(p, '/')) {
+        p += *p == '/';
+        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == 0))
+            return true;
+    }
+    return false;
+}
+
+static ub_status check_location(const ubp_onnx *o, const ubp_onnx_weight *w, ub_error *err)
+{
+    const char *location = w->location;
+    if (!location || !*location)
+        return ubp_fail(err, UB_ERR_FILE, "tensor '%s' lies in another file, which is not named",
+                        w->name);
+    if (location[0] == '/' || location[0] == '\\' || (location[0] && location[1] == ':'))
+        return ubp_fail(err, UB_ERR_FILE,
+                        "external data '%s' of tensor '%s' is an absolute path; only files in the"
+                        " model's folder are opened",
+                        location, w->name);
+    if (climbs(location) || strchr(location, '\\'))
+        return ubp_fail(err, UB_ERR_FILE,
+                        "external data '%s' of tensor '%s' leads out of the model's folder",
+                        location, w->name);
+    if (!o->folder)
+        return ubp_fail(err, UB_ERR_FILE,
+                        "tensor '%s' lies in the file '%s', which a model opened from memory cannot"
+                        " reach",
+                        w->name, location);
+    return UB_OK;
+}
+
+/* The path without links; it must begin with the folder's. Freed with free(), as realpath's. */
+static ub_status resolve(ubp_onnx *o, const ubp_onnx_weight *w, char **out, ub_error *err)
+{
+    if (!o->real_folder && !(o->real_folder = realpath(o->folder, NULL)))
+        return ubp_fail(err, UB_ERR_FILE, "cannot open the model's folder '%s': %s", o->folder,
+                        strerror(errno));
+    ubp_text path = {0};
+    ubp_text_add(&path, o->real_folder);
+    ubp_text_add(&path, "/");
+    ubp_text_add(&path, w->location);
+    *out = path.failed ? NULL : realpath(path.s, NULL);
+    const int why = path.failed ? ENOMEM : errno;
+    ubp_text_free(&path);
+    if (!*out)
+        return ubp_fail(err, UB_ERR_FILE, "external data '%s' of tensor '%s' cannot be opened: %s",
+                        w->location, w->name, strerror(why));
+    const size_t n = strlen(o->real_folder);
+    const bool at_root = strcmp(o->real_folder, "/") == 0;
+    if (strncmp(*out, o->real_folder, n) == 0 && (at_root || (*out)[n] == '/'))
+        return UB_OK;
+    free(*out);
+    *out = NULL;
+    return ubp_fail(err, UB_ERR_FILE,
+                    "external data '%s' of tensor '%s' is a link that leads out of the model's"
+                    " folder",
+                    w->location, w->name);
+}
+
+/* The mapping of a resolved path. Takes the path. */
+static ub_status map_once(ubp_onnx *o, char *path, const ub_buffer **out, ub_error *err)
+{
+    ubp_loaded *l = o->loaded;
+    for (size_t i = 0; i < l->n_external; i++) {
+        if (strcmp(o->external[i], path) == 0) {
+            *out = l->external[i];
+            free(path);
+            return UB_OK;
+        }
+    }
+    ub_buffer *b = NULL;
+    ub_status status =
+        ubp_grow((void **)&o->external, &o->cap_external, l->n_external, sizeof(char *), err);
+    if (status == UB_OK)
+        status = ubp_grow((void **)&l->external, &l->cap_external, l->n_external,
+                          sizeof(ub_buffer *), err);
+    if (status == UB_OK)
+        status = ubp_map_file(&b, path, err);
+    if (status != UB_OK) {
+        free(path);
+        return status;
+    }
+    o->external[l->n_external] = path;
+    l->external[l->n_external++] = b;
+    *out = b;
+    return UB_OK;
+}
+
+ub_status ubp_onnx_external(ubp_onnx *o, const ubp_onnx_weight *w, size_t size, const uint8_t **out)
+{
+    ub_error *err = o->err;
+    char *path = NULL;
+    const ub_buffer *b = NULL;
+    UBP_TRY(check_location(o, w, err));
+    UBP_TRY(resolve(o, w, &path, err));
+    UBP_TRY(map_once(o, path, &b, err));
+    if (w->has_length && w->length != size)
+        return ubp_fail(err, UB_ERR_FILE,
+                        "external data of tensor '%s' has %llu bytes, its shape needs %zu", w->name,
+                        (unsigned long long)w->length, size);
+    if (w->offset > b->size || size > b->size - w->offset)
+        return ubp_fail(err, UB_ERR_FILE,
+                        "external data of tensor '%s' ends at byte %llu, the file '%s' has %zu",
+                        w->name, (unsigned long long)w->offset + size, w->location, b->size);
+    *out = (const uint8_t *)b->data + w->offset;
+    return UB_OK;
+}
