@@ -38,10 +38,10 @@ static ub_status check_signature(const uint8_t *bytes, size_t size, ub_error *er
     for (int i = 0; i < UBP_COUNT(signatures); i++) {
         const signature *s = &signatures[i];
         if (size >= s->at + s->size && memcmp(bytes + s->at, s->bytes, s->size) == 0)
-            return ubp_fail_at(err, UB_ERR_FILE, (int64_t)s->at,
-                               "not an ONNX model: starts with %s (%s); this version opens ONNX"
-                               " only",
-                               s->text, s->name);
+            return ubp_fail(err, UB_ERR_FILE,
+                            "not an ONNX model: starts with %s (%s); this version opens ONNX"
+                            " only",
+                            s->text, s->name);
     }
     return UB_OK;
 }

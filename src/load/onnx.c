@@ -28,8 +28,7 @@ enum { SPARSE_VALUES = 1 };
 enum { OPSET_DOMAIN = 1, OPSET_VERSION = 2 };
 enum { FN_NAME = 1, FN_DOMAIN = 10 };
 
-/* ---- Values
- * ------------------------------------------------------------------------------------------ */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 ub_status ubp_onnx_value(ubp_onnx_scope *s, const char *name, int32_t *out)
 {
@@ -60,8 +59,7 @@ ub_status ubp_onnx_set_constant(ubp_onnx_scope *s, int32_t value, const ub_tenso
     return UB_OK;
 }
 
-/* ---- ValueInfoProto
- * ----------------------------------------------------------------------------------- */
+/* ---- ValueInfoProto -------------------------------------------------------------------------- */
 
 /* Remembers what the file says of a value; *name is its name in the arena. */
 static ub_status read_info(ubp_onnx_scope *s, ubp_proto message, const char **name)
@@ -102,8 +100,7 @@ static ub_status add_name(names *list, const char *name, ub_error *err)
     return UB_OK;
 }
 
-/* ---- Weights
- * ------------------------------------------------------------------------------------------ */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
 static ub_status add_initializer(ubp_onnx_scope *s, ubp_proto message)
 {
@@ -151,8 +148,7 @@ static ub_status add_sparse(ubp_onnx_scope *s, ubp_proto message)
     }
 }
 
-/* ---- GraphProto
- * ---------------------------------------------------------------------------------------- */
+/* ---- GraphProto ------------------------------------------------------------------------------ */
 
 static ub_status read_values(ubp_onnx_scope *s, ubp_proto p, names *inputs, names *outputs)
 {
@@ -270,8 +266,7 @@ ub_status ubp_onnx_graph(ubp_onnx *o, ubp_graph *g, ubp_proto message, int depth
     return status;
 }
 
-/* ---- ModelProto
- * ---------------------------------------------------------------------------------------- */
+/* ---- ModelProto ------------------------------------------------------------------------------ */
 
 static ub_status read_opset(ubp_onnx *o, ubp_proto message, ubp_arena *arena)
 {

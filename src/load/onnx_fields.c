@@ -16,22 +16,18 @@ ub_status ubp_onnx_want(const ubp_proto *p, const ubp_proto_field *f, int wire, 
 {
     if (f->wire == wire)
         return UB_OK;
-    const int64_t offset = ubp_onnx_offset(p, p->at);
-    return ubp_fail_at(err, UB_ERR_FILE, offset,
-                       "damaged file: field %u before byte %lld has wire type %d, expected %d",
-                       (unsigned)f->number, (long long)offset, f->wire, wire);
+    return ubp_fail_at(err, UB_ERR_FILE, ubp_onnx_offset(p, p->at),
+                       "damaged file: the field before, %u, has wire type %d, expected %d",
+                       (unsigned)f->number, f->wire, wire);
 }
 
 ub_status ubp_onnx_string(const ubp_proto *p, const ubp_proto_field *f, ubp_arena *arena,
                           const char **out, ub_error *err)
 {
     UBP_TRY(ubp_onnx_want(p, f, 2, err));
-    if (f->size > 0 && memchr(f->data, 0, f->size)) {
-        const int64_t offset = ubp_onnx_offset(p, f->data);
-        return ubp_fail_at(err, UB_ERR_FILE, offset,
-                           "damaged file: the name at byte %lld holds a zero byte",
-                           (long long)offset);
-    }
+    if (f->size > 0 && memchr(f->data, 0, f->size))
+        return ubp_fail_at(err, UB_ERR_FILE, ubp_onnx_offset(p, f->data),
+                           "damaged file: a name holds a zero byte");
     *out = ubp_arena_strndup(arena, (const char *)f->data, f->size);
     return *out ? UB_OK : ubp_fail_memory(err, f->size);
 }

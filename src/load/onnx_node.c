@@ -57,8 +57,7 @@ typedef struct reading {
     ubp_onnx_weight weight;
 } reading;
 
-/* ---- Attributes
- * --------------------------------------------------------------------------------------- */
+/* ---- Attributes ------------------------------------------------------------------------------ */
 
 /* An attribute as it is read: which fields it has, how many elements its lists have. */
 typedef struct attr_reading {
@@ -318,8 +317,7 @@ static ub_status read_attr(reading *r, ubp_proto message)
     return UB_OK;
 }
 
-/* ---- Nodes
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 /* Inputs and outputs with the empty name are left out. */
 static ub_status read_edge(reading *r, const ubp_proto *p, const ubp_proto_field *f, int32_t *out)
@@ -390,8 +388,7 @@ static ub_status fill_node(reading *r, ubp_proto p)
     }
 }
 
-/* ---- Constants
- * -------------------------------------------------------------------------------------------- */
+/* ---- Constants ------------------------------------------------------------------------------- */
 
 ub_status ubp_onnx_constant(ubp_onnx_scope *s, const ubp_onnx_weight *w, int32_t value,
                             const char *node_name)
@@ -458,9 +455,7 @@ static ub_status make_constant(reading *r, bool *done)
     return ubp_onnx_constant(r->s, &r->weight, r->out[0], r->node.name);
 }
 
-/* ---- Adding it
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- Adding it ------------------------------------------------------------------------------- */
 
 /* Kernels rely on the number of inputs and on the mandatory ones being there. */
 static ub_status check_arity(const ubp_graph *g, const ubp_node *n, ub_error *err)

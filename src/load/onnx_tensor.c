@@ -48,13 +48,11 @@ static ub_status add_dim(ubp_onnx_weight *w, const ubp_proto *p, uint64_t value,
 {
     const int64_t offset = ubp_onnx_offset(p, p->at);
     if (w->rank == UB_MAX_RANK)
-        return ubp_fail_at(err, UB_ERR_UNSUPPORTED, offset,
-                           "a tensor has more than %d dimensions (byte %lld)", UB_MAX_RANK,
-                           (long long)offset);
+        return ubp_fail_at(err, UB_ERR_UNSUPPORTED, offset, "a tensor has more than %d dimensions",
+                           UB_MAX_RANK);
     if ((int64_t)value < 0)
-        return ubp_fail_at(err, UB_ERR_FILE, offset,
-                           "a tensor has a negative dimension, %lld (byte %lld)", (long long)value,
-                           (long long)offset);
+        return ubp_fail_at(err, UB_ERR_FILE, offset, "a tensor has a negative dimension, %lld",
+                           (long long)value);
     w->dims[w->rank++] = (int64_t)value;
     return UB_OK;
 }
@@ -171,8 +169,7 @@ bool ubp_onnx_weight_stored(const ubp_onnx_weight *w)
     return ub_dtype_size((ub_dtype)w->dtype) > 0;
 }
 
-/* ---- Typed lists
- * ---------------------------------------------------------------------------------- */
+/* ---- Typed lists ----------------------------------------------------------------------------- */
 
 /* The list where elements of a dtype may lie, and its wire type when not packed. */
 static uint32_t typed_field(ub_dtype dtype, int *wire)
@@ -283,8 +280,7 @@ static ub_status decode(decoder *d)
     return d->done == d->count ? UB_OK : fail_count(d, "fewer");
 }
 
-/* ---- Where the elements are
- * ------------------------------------------------------------------------ */
+/* ---- Where the elements are ------------------------------------------------------------------ */
 
 static ub_status use_bytes(ub_tensor *out, const uint8_t *bytes, size_t size, bool keep_unaligned,
                            ubp_arena *arena, ub_error *err)
