@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Errors: writes one line into the caller's ub_error. Names in messages come from files, so control
- * characters (new lines, terminal escapes) are replaced, and a message that is too long is cut
- * between characters and ends in "...".
+ * characters (new lines, terminal escapes) and what is no UTF-8 are replaced, and a message that is
+ * too long is cut between characters and ends in "...".
  */
 #include "base/base.h"
 
@@ -21,12 +21,35 @@ static void mark_cut(char *text)
     memcpy(text + n, "...", 4);
 }
 
+/* Bytes of the UTF-8 character at s, 0 where there is none (Unicode 15, table 3-7). */
+static size_t utf8_size(const char *s)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    const size_t size = u[0] < 0x80 ? 1 : u[0] < 0xC2 ? 0 : u[0] < 0xE0 ? 2 : u[0] < 0xF0 ? 3 : 4;
+    if (u[0] > 0xF4 || (u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xED && u[1] > 0x9F) || (u[0] == 0xF0 && u[1] < 0x90) ||
+        (u[0] == 0xF4 && u[1] > 0x8F))
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((u[i] & 0xC0) != 0x80)
+            return 0;
+    return size;
+}
+
+/* The text as valid UTF-8 on one line. */
 static void store(ub_error *err, const char *text)
 {
     size_t n = 0;
-    for (; text[n] && n < MESSAGE_SIZE - 1; n++) {
+    while (text[n] && n < MESSAGE_SIZE - 1) {
+        const size_t size = utf8_size(text + n);
         const unsigned char c = (unsigned char)text[n];
-        err->message[n] = c < 0x20 || c == 0x7F ? '?' : (char)c;
+        if (size <= 1) {
+            err->message[n++] = size == 0 || c < 0x20 || c == 0x7F ? '?' : (char)c;
+            continue;
+        }
+        if (n + size > MESSAGE_SIZE - 1)
+            break;
+        memcpy(err->message + n, text + n, size);
+        n += size;
     }
     err->message[n] = 0;
 }

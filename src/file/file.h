@@ -20,16 +20,42 @@ ub_status ubp_map_file_private(ub_buffer **out, const char *path, ub_error *err)
 
 /* A file being written under a temporary name in the folder of path. */
 typedef struct ubp_output {
-    char *path, *temp_path;
+    char *path, *temp_path; /* temp_path NULL: path is no regular file and written to directly */
     int fd;
 } ubp_output;
 
 ub_status ubp_output_open(ubp_output *out, const char *path, ub_error *err);
 ub_status ubp_output_write(ubp_output *out, const void *bytes, size_t size, ub_error *err);
+/* Opens temp_path again, after something else wrote a file of that name. */
+ub_status ubp_output_reopen(ubp_output *out, ub_error *err);
 /* Flushes to disk, closes and renames; on failure the temporary file is gone. */
 ub_status ubp_output_commit(ubp_output *out, ub_error *err);
 /* Closes and removes the temporary file. Fine after a failed open, and after commit. */
 void ubp_output_abort(ubp_output *out);
+
+/* ---- npy_header.c, npy.c ----------------------------------------------------------------------- */
+
+typedef struct ubp_npy_header {
+    ub_dtype dtype;
+    bool swap;    /* the elements are in the other byte order */
+    bool fortran; /* first axis runs fastest */
+    int rank;
+    int64_t dims[UB_MAX_RANK];
+    size_t size; /* bytes before the elements */
+} ubp_npy_header;
+
+/* The first bytes that tell how long the header is, and the longest that is read. */
+enum { UBP_NPY_PREFIX = 12, UBP_NPY_MAX_HEADER = 1 << 16 };
+
+/* Length of the header from the file's first bytes. */
+ub_status ubp_npy_header_size(size_t *size, const uint8_t *bytes, size_t available, ub_error *err);
+ub_status ubp_npy_header_parse(ubp_npy_header *h, const void *bytes, size_t size, ub_error *err);
+/* Dims and strides of the elements as they lie in the file; data and buffer NULL. */
+ub_status ubp_npy_header_tensor(ub_tensor *t, const ubp_npy_header *h, ub_error *err);
+/* Makes elements as they lie in the file ours: byte order, bools 0 or 1. */
+void ubp_npy_to_host(const ubp_npy_header *h, void *data, size_t bytes);
+/* The header NumPy would write for row-major elements of t. */
+ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err);
 
 /* ---- proto.c: protobuf wire format, over nanopb's decoder -------------------------------------- */
 

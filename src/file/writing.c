@@ -109,6 +109,13 @@ ub_status ubp_output_write(ubp_output *out, const void *bytes, size_t size, ub_e
     return UB_OK;
 }
 
+ub_status ubp_output_reopen(ubp_output *out, ub_error *err)
+{
+    close(out->fd);
+    out->fd = open(out->temp_path, O_WRONLY | O_CLOEXEC);
+    return out->fd >= 0 ? UB_OK : fail(out, err);
+}
+
 ub_status ubp_output_commit(ubp_output *out, ub_error *err)
 {
     ub_status status = UB_OK;

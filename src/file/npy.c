@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * .npy files and bytes as tensors, and back. A large file whose elements can be used as they lie is
+ * mapped (private: writing to the tensor does not change the file); everything else is copied, with
+ * the bytes of foreign order swapped. Fortran order becomes strides.
+ */
+#include "file/file.h"
+
+#include <string.h>
+
+/* Below this a copy costs less than a mapping that stays. */
+enum { MAP_LEAST = 1 << 18 };
+
+/* Checks that the elements are there: `size` is what the file has, header included. */
+static ub_status check_size(const ubp_npy_header *h, const ub_tensor *t, size_t size, ub_error *err)
+{
+    const size_t need = ubp_tensor_bytes(t), have = size - h->size;
+    if (need <= have)
+        return UB_OK;
+    char shape[UBP_SHAPE_TEXT];
+    return ubp_fail_at(err, UB_ERR_FILE, (int64_t)size,
+                       "truncated: %s of %s needs %zu bytes after the header, the file has %zu",
+                       ubp_shape_text(shape, t->rank, t->dims), ub_dtype_name(t->dtype), need,
+                       have);
+}
+
+static void swap_bytes(uint8_t *p, size_t n, size_t size)
+{
+    for (; n > 0; n--, p += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            const uint8_t low = p[i];
+            p[i] = p[size - 1 - i];
+            p[size - 1 - i] = low;
+        }
+}
+
+void ubp_npy_to_host(const ubp_npy_header *h, void *data, size_t bytes)
+{
+    uint8_t *p = data; /* [count * size of an element] */
+    const size_t size = ub_dtype_size(h->dtype);
+    if (h->swap)
+        swap_bytes(p, bytes / size, size);
+    /* A file may hold any byte here; our bools are 0 or 1. NumPy takes any byte but 0 as true. */
+    if (h->dtype == UB_BOOL)
+        for (size_t i = 0; i < bytes; i++)
+            p[i] = p[i] != 0;
+}
+
+/* A tensor of its own from the bytes of a whole .npy file. */
+static ub_status copy_elements(ub_tensor **out, ub_tensor *t, const ubp_npy_header *h,
+                               const uint8_t *bytes, ub_error *err)
+{
+    const size_t need = ubp_tensor_bytes(t);
+    UBP_TRY(ubp_buffer_new(&t->buffer, need, false, err));
+    t->data = t->buffer->data;
+    if (need > 0)
+        memcpy(t->data, bytes + h->size, need);
+    ubp_npy_to_host(h, t->data, need);
+    const ub_status status = ubp_tensor_handle(out, t, err);
+    ubp_buffer_unref(t->buffer);
+    return status;
+}
+
+static ub_status parse(ub_tensor *t, ubp_npy_header *h, const void *bytes, size_t size,
+                       ub_error *err)
+{
+    UBP_TRY(ubp_npy_header_parse(h, bytes, size, err));
+    UBP_TRY(ubp_npy_header_tensor(t, h, err));
+    return check_size(h, t, size, err);
+}
+
+ub_status ub_npy_parse(ub_tensor **out, const void *bytes, size_t size, ub_error *err)
+{
+    ubp_npy_header h;
+    ub_tensor t;
+    *out = NULL;
+    UBP_TRY(parse(&t, &h, bytes, size, err));
+    return copy_elements(out, &t, &h, bytes, err);
+}
+
+static ub_status load_mapped(ub_tensor **out, ub_buffer *file, ub_error *err)
+{
+    ubp_npy_header h;
+    ub_tensor t;
+    UBP_TRY(parse(&t, &h, file->data, file->size, err));
+    uint8_t *elements = (uint8_t *)file->data + h.size;
+    const bool usable =
+        !h.swap && h.dtype != UB_BOOL && (uintptr_t)elements % ub_dtype_size(h.dtype) == 0;
+    if (!usable || file->size < MAP_LEAST)
+        return copy_elements(out, &t, &h, file->data, err);
+    t.data = elements;
+    t.buffer = file;
+    return ubp_tensor_handle(out, &t, err);
+}
+
+ub_status ub_npy_load(ub_tensor **out, const char *path, ub_error *err)
+{
+    ub_buffer *file = NULL;
+    *out = NULL;
+    UBP_TRY(ubp_map_file_private(&file, path, err));
+    const ub_status status = load_mapped(out, file, err);
+    if (status != UB_OK)
+        ubp_error_prefix(err, "cannot read '%s'", path);
+    ubp_buffer_unref(file);
+    return status;
+}
+
+/* ---- Writing ----------------------------------------------------------------------------------
+ */
+
+/* The elements row-major: t itself, or a copy to be freed. */
+static ub_status row_major(const ub_tensor **elements, ub_tensor **copy, const ub_tensor *t,
+                           ub_error *err)
+{
+    *copy = NULL;
+    *elements = t;
+    if (!ub_tensor_is_contiguous(t)) {
+        UBP_TRY(ub_tensor_copy(copy, t, err));
+        *elements = *copy;
+    }
+    return UB_OK;
+}
+
+static ub_status write_file(const char *path, const ubp_text *header, const ub_tensor *elements,
+                            ub_error *err)
+{
+    ubp_output file;
+    UBP_TRY(ubp_output_open(&file, path, err));
+    ub_status status = ubp_output_write(&file, header->s, header->len, err);
+    if (status == UB_OK)
+        status = ubp_output_write(&file, elements->data, ubp_tensor_bytes(elements), err);
+    if (status == UB_OK)
+        return ubp_output_commit(&file, err);
+    ubp_output_abort(&file);
+    return status;
+}
+
+ub_status ub_npy_save(const char *path, const ub_tensor *t, ub_error *err)
+{
+    ubp_text header = {0};
+    const ub_tensor *elements = NULL;
+    ub_tensor *copy = NULL;
+    ub_status status = ubp_npy_header_text(&header, t, err);
+    if (status == UB_OK)
+        status = row_major(&elements, &copy, t, err);
+    if (status == UB_OK)
+        status = write_file(path, &header, elements, err);
+    ub_tensor_free(copy);
+    ubp_text_free(&header);
+    return status;
+}
+
+ub_status ub_npy_format(char **out, size_t *size, const ub_tensor *t, ub_error *err)
+{
+    ubp_text text = {0};
+    const ub_tensor *elements = NULL;
+    ub_tensor *copy = NULL;
+    *out = NULL;
+    *size = 0;
+    ub_status status = ubp_npy_header_text(&text, t, err);
+    if (status == UB_OK)
+        status = row_major(&elements, &copy, t, err);
+    if (status == UB_OK) {
+        ubp_text_addn(&text, elements->data, ubp_tensor_bytes(elements));
+        if (text.failed)
+            status = ubp_fail_memory(err, text.len + ubp_tensor_bytes(elements));
+    }
+    ub_tensor_free(copy);
+    if (status == UB_OK) {
+        *out = text.s;
+        *size = text.len;
+    } else {
+        ubp_text_free(&text);
+    }
+    return status;
+}
