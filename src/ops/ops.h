@@ -46,6 +46,7 @@ typedef struct ubp_samples {
     bool coupled;         /* a sample's entries depend on other samples (or on how many there are) */
     bool sized;           /* integers that count samples (shape arithmetic); data if used as shape */
     bool positional;      /* integers that number the rows of the batch (Range over it) */
+    bool row_numbers;     /* index tuples along the last axis, the first of each positional */
     const char *why;      /* set with coupled: one phrase, "softmax over the batch axis" */
     int32_t culprit;      /* set with coupled: the node where they mix; -1 while in the rule */
 } ubp_samples;

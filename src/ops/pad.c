@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pad: a tensor with a border: one value, its reflection, its edge, or itself again. Negative pads
+ * crop. The middle is copied once; then the borders are filled axis by axis from what is there.
+ * Follows ONNX opset 25.
+ */
+#include <string.h>
+
+#include "ops/move.h"
+
+typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
+
+typedef struct pad_attr {
+    pad_mode mode;
+} pad_attr;
+
+static ub_status pad_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err)
+{
+    static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
+    const char *mode;
+    (void)arena;
+    UBP_TRY(ubp_attr_string(node, "mode", "constant", &mode, err));
+    for (int i = 0; i < UBP_COUNT(names); i++)
+        if (strcmp(mode, names[i]) == 0) {
+            ((pad_attr *)attr)->mode = (pad_mode)i;
+            return UB_OK;
+        }
+    return ubp_fail(err, UB_ERR_UNSUPPORTED,
+                    "node '%s' (Pad): mode '%s', expected constant, reflect, edge or wrap",
+                    node->name, mode);
+}
+
+/* Per axis: pads before and after, and the part of the input that is kept. */
+typedef struct pad_spec {
+    int64_t before[UB_MAX_RANK], after[UB_MAX_RANK]; /* >= 0 */
+    int64_t start[UB_MAX_RANK], kept[UB_MAX_RANK];
+    int64_t dims[UB_MAX_RANK]; /* before + kept + after */
+} pad_spec;
+
+static ub_status pad_axis(const ubp_call *c, pad_spec *s, int axis, int64_t before, int64_t after)
+{
+    int64_t dim = c->in[0]->dims[axis], dims;
+    if (!ubp_add_i64(dim, before, &dims) || !ubp_add_i64(dims, after, &dims) || dims < 0)
+        return ubp_op_fail(c, UB_ERR_SHAPE, "pads of %lld and %lld for axis %d of %lld",
+                           (long long)before, (long long)after, axis, (long long)dim);
+    /* A crop may reach into the other side's pad: what is left of the input may be nothing. */
+    int64_t low = before < 0 ? -before : 0, high = after < 0 ? dim + after : dim;
+    if (low > dim || high < 0 || low > high)
+        return ubp_op_fail(c, UB_ERR_SHAPE, "pads of %lld and %lld crop more than axis %d of %lld",
+                           (long long)before, (long long)after, axis, (long long)dim);
+    s->before[axis] = before < 0 ? 0 : before;
+    s->after[axis] = after < 0 ? 0 : after;
+    s->start[axis] = low;
+    s->kept[axis] = high - low;
+    s->dims[axis] = dims;
+    const pad_attr *attr = c->attr;
+    if (attr->mode != PAD_CONSTANT && s->kept[axis] == 0 && dims > 0)
+        return ubp_op_fail(c, UB_ERR_SHAPE, "axis %d has nothing to be padded with", axis);
+    return UB_OK;
+}
+
+static ub_status pad_parse(const ubp_call *c, pad_spec *s)
+{
+    const ub_tensor *in = c->in[0];
+    int64_t pads[2 * UB_MAX_RANK], axes[UB_MAX_RANK];
+    bool seen[UB_MAX_RANK] = {false};
+    int count, n = in->rank;
+    UBP_TRY(ubp_in_ints(c, 1, pads, &count, 2 * UB_MAX_RANK));
+    for (int i = 0; i < UB_MAX_RANK; i++)
+        axes[i] = i;
+    if (ubp_has_in(c, 3))
+        UBP_TRY(ubp_in_ints(c, 3, axes, &n, UB_MAX_RANK));
+    if (count != 2 * n)
+        return ubp_op_fail(c, UB_ERR_SHAPE, "%d pads for %d axes, expected two for each", count, n);
+    for (int i = 0; i < in->rank; i++)
+        UBP_TRY(pad_axis(c, s, i, 0, 0));
+    for (int i = 0; i < n; i++) {
+        int axis;
+        UBP_TRY(ubp_want_axis(c, axes[i], in->rank, &axis));
+        if (seen[axis])
+            return ubp_op_fail(c, UB_ERR_SHAPE, "axis %d is padded twice", axis);
+        seen[axis] = true;
+        UBP_TRY(pad_axis(c, s, axis, pads[i], pads[n + i]));
+    }
+    return UB_OK;
+}
+
+static ub_status pad_infer(const ubp_call *c)
+{
+    pad_spec s;
+    UBP_TRY(pad_parse(c, &s));
+    if (ubp_has_in(c, 2)) {
+        UBP_TRY(ubp_want_same_dtype(c, 0, 2));
+        if (ub_tensor_count(c->in[2]) != 1)
+            return ubp_op_fail(c, UB_ERR_SHAPE, "constant_value has %lld elements, expected one",
+                               (long long)ub_tensor_count(c->in[2]));
+    }
+    return ubp_set_out(c, 0, c->in[0]->dtype, c->in[0]->rank, s.dims);
+}
+
+/* What index i of a border takes: an index of [0, n). NumPy's rule, any distance. */
+static int64_t pad_source(pad_mode mode, int64_t i, int64_t n)
+{
+    if (mode == PAD_EDGE || n == 1)
+        return i < 0 ? 0 : n - 1;
+    int64_t period = mode == PAD_WRAP ? n : 2 * (n - 1);
+    i %= period;
+    if (i < 0)
+        i += period;
+    return i < n ? i : period - i;
+}
+
+/* The borders before and after of one axis of `box`, whose middle is filled already. */
+static void pad_borders(const ubp_call *c, const pad_spec *s, const ub_tensor *box, int axis,
+                        const void *value)
+{
+    const pad_attr *attr = c->attr;
+    int64_t before = s->before[axis], kept = s->kept[axis], after = s->after[axis];
+    if (attr->mode == PAD_CONSTANT) {
+        ub_tensor low = ubp_part(box, axis, 0, 1, before);
+        ub_tensor high = ubp_part(box, axis, before + kept, 1, after);
+        ub_tensor fill = ubp_repeated(box->dtype, box->rank, low.dims, value);
+        ubp_move(c->run, &low, &fill);
+        fill = ubp_repeated(box->dtype, box->rank, high.dims, value);
+        ubp_move(c->run, &high, &fill);
+        return;
+    }
+    for (int64_t i = 0; i < before + kept + after; i++) {
+        if (i == before)
+            i += kept;
+        if (i == before + kept + after)
+            break;
+        int64_t from = before + pad_source(attr->mode, i - before, kept);
+        ub_tensor dst = ubp_part(box, axis, i, 1, 1), src = ubp_part(box, axis, from, 1, 1);
+        ubp_move(c->run, &dst, &src);
+    }
+}
+
+static ub_status pad_ref(const ubp_call *c)
+{
+    static const uint64_t zero = 0;
+    const ub_tensor *out = c->out[0];
+    pad_spec s;
+    UBP_TRY(pad_parse(c, &s));
+    ub_tensor src = *c->in[0], box = *out;
+    for (int i = 0; i < out->rank; i++) {
+        src = ubp_part(&src, i, s.start[i], 1, s.kept[i]);
+        box = ubp_part(&box, i, s.before[i], 1, s.kept[i]);
+    }
+    ubp_move(c->run, &box, &src);
+    for (int axis = 0; axis < out->rank; axis++) {
+        box = *out;
+        for (int i = axis + 1; i < out->rank; i++)
+            box = ubp_part(&box, i, s.before[i], 1, s.kept[i]);
+        pad_borders(c, &s, &box, axis, ubp_has_in(c, 2) ? c->in[2]->data : &zero);
+    }
+    return UB_OK;
+}
+
+static void pad_batch(ubp_batch *b)
+{
+    const ubp_samples *map = &b->in[0];
+    pad_spec s;
+    if (!ubp_samples_plain(b, 1, 3, "pads made from the samples"))
+        return;
+    if (map->kind == UBP_SAMPLES_AXIS) {
+        int axis = map->axis;
+        if (pad_parse(b->call, &s) != UB_OK) {
+            ubp_samples_couple(b, 0, "pads that are not known beforehand");
+            return;
+        }
+        if (s.before[axis] || s.after[axis] || s.kept[axis] != b->call->in[0]->dims[axis]) {
+            ubp_samples_couple(b, 0, "Pad adds or drops samples");
+            return;
+        }
+    }
+    ubp_samples_keep(b, 0, 0);
+}
+
+const ubp_op ubp_op_pad = {
+    .name = "Pad",
+    .domain = "",
+    .min_in = 2,
+    .max_in = 4,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_STRIDED,
+    .attr_size = sizeof(pad_attr),
+    .attrs = pad_attrs,
+    .infer = pad_infer,
+    .batch = pad_batch,
+    .ref = pad_ref,
+};
