@@ -21,7 +21,7 @@ static ub_status concat_infer(const ubp_call *c)
     const concat_attr *attr = c->attr;
     const ub_tensor *first = c->in[0];
     char text[UBP_SHAPE_TEXT], other[UBP_SHAPE_TEXT];
-    int axis;
+    int axis = 0;
     UBP_TRY(ubp_want_axis(c, attr->axis, first->rank, &axis));
     ub_tensor sum = *first;
     for (int i = 1; i < c->n_in; i++) {
@@ -46,7 +46,7 @@ static ub_status concat_ref(const ubp_call *c)
     const concat_attr *attr = c->attr;
     const ub_tensor *out = c->out[0];
     int64_t at = 0;
-    int axis;
+    int axis = 0;
     UBP_TRY(ubp_want_axis(c, attr->axis, out->rank, &axis));
     for (int i = 0; i < c->n_in; i++) {
         int64_t count = c->in[i]->dims[axis];
@@ -114,7 +114,7 @@ static void concat_batch(ubp_batch *b)
 {
     const ubp_call *c = b->call;
     const concat_attr *attr = c->attr;
-    int axis, first = -1;
+    int axis = 0, first = -1;
     bool positional = true;
     if (ubp_want_axis(c, attr->axis, c->in[0]->rank, &axis) != UB_OK)
         return;

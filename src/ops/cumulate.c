@@ -74,7 +74,7 @@ static ub_status cumulate(const ubp_call *c, bool product)
 {
     const cumulate_attr *attr = c->attr;
     const ub_tensor *in = c->in[0];
-    int axis;
+    int axis = 0;
     UBP_TRY(cumulate_axis(c, &axis));
     if (ub_tensor_count(in) == 0)
         return UB_OK;
@@ -106,7 +106,7 @@ static ub_status cum_prod_ref(const ubp_call *c)
 
 static void cumulate_batch(ubp_batch *b)
 {
-    int axis;
+    int axis = 0;
     if (!ubp_samples_plain(b, 1, 1, "an axis made from the samples"))
         return;
     ubp_samples_keep(b, 0, 0);

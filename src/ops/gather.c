@@ -31,7 +31,7 @@ static ub_status gather_infer(const ubp_call *c)
 {
     const ub_tensor *data = c->in[0], *index = c->in[1];
     int64_t dims[2 * UB_MAX_RANK];
-    int axis, rank = 0;
+    int axis = 0, rank = 0;
     UBP_TRY(gather_axis(c, &axis));
     for (int i = 0; i < axis; i++)
         dims[rank++] = data->dims[i];
@@ -46,7 +46,7 @@ static bool gather_view(const ubp_call *c, int k, int64_t *offset)
 {
     const ub_tensor *data = c->in[0], *index = c->in[1];
     ub_tensor *out = c->out[k];
-    int axis, rank = 0;
+    int axis = 0, rank = 0;
     if (gather_axis(c, &axis) != UB_OK || !index->data || ub_tensor_count(index) != 1)
         return false;
     int64_t at = ubp_read_i64(index->data, index->dtype), dim = data->dims[axis];
@@ -118,7 +118,7 @@ static ub_status gather_ref(const ubp_call *c)
 {
     const ub_tensor *data = c->in[0], *out = c->out[0];
     int64_t n = ub_tensor_count(c->in[1]), *index;
-    int axis;
+    int axis = 0;
     UBP_TRY(gather_axis(c, &axis));
     UBP_TRY(ubp_index_data(c, 1, &index));
     UBP_TRY(ubp_want_in_bounds(c, index, n, data->dims[axis], axis));
@@ -140,7 +140,7 @@ static void gather_batch(ubp_batch *b)
     const ub_tensor *index = b->call->in[1];
     const ubp_samples *data = &b->in[0];
     ubp_samples *out = &b->out[0];
-    int axis;
+    int axis = 0;
     if (gather_axis(b->call, &axis) != UB_OK)
         return;
     bool data_has = ubp_has_samples(b, 0), index_has = ubp_has_samples(b, 1);
@@ -189,7 +189,7 @@ const ubp_op ubp_op_gather = {
 static ub_status gather_elements_infer(const ubp_call *c)
 {
     const ub_tensor *data = c->in[0], *index = c->in[1];
-    int axis;
+    int axis = 0;
     UBP_TRY(gather_axis(c, &axis));
     UBP_TRY(ubp_want_rank(c, 1, data->rank, data->rank));
     for (int i = 0; i < data->rank; i++)
@@ -202,7 +202,7 @@ static ub_status gather_elements_infer(const ubp_call *c)
 typedef struct elements_job {
     const ub_tensor *data, *out;
     const int64_t *index; /* out's dims, row-major */
-    int axis;
+    int axis = 0;
 } elements_job;
 
 static void gather_elements_part(void *arg, int64_t begin, int64_t end)
@@ -248,7 +248,7 @@ static void gather_elements_batch(ubp_batch *b)
 {
     const ubp_samples *data = &b->in[0], *index = &b->in[1];
     bool data_has = ubp_has_samples(b, 0), index_has = ubp_has_samples(b, 1);
-    int axis;
+    int axis = 0;
     if (gather_axis(b->call, &axis) != UB_OK)
         return;
     ubp_samples_words(b, 0, 0);

@@ -46,7 +46,7 @@ static ub_status gather_nd_infer(const ubp_call *c)
 {
     const ub_tensor *data = c->in[0], *index = c->in[1];
     int64_t dims[2 * UB_MAX_RANK];
-    int shared, tuple, rank = 0;
+    int shared = 0, tuple = 0, rank = 0;
     UBP_TRY(gather_nd_axes(c, &shared, &tuple));
     for (int i = 0; i < index->rank - 1; i++)
         dims[rank++] = index->dims[i];
@@ -91,7 +91,7 @@ ub_status ubp_tuples_to_rows(const ubp_call *c, int64_t *index, int64_t n, const
 static ub_status gather_nd_ref(const ubp_call *c)
 {
     const ub_tensor *data = c->in[0], *shape = c->in[1];
-    int shared, tuple;
+    int shared = 0, tuple = 0;
     int64_t *index;
     UBP_TRY(gather_nd_axes(c, &shared, &tuple));
     UBP_TRY(ubp_index_data(c, 1, &index));

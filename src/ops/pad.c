@@ -75,7 +75,7 @@ static ub_status pad_parse(const ubp_call *c, pad_spec *s)
     for (int i = 0; i < in->rank; i++)
         UBP_TRY(pad_axis(c, s, i, 0, 0));
     for (int i = 0; i < n; i++) {
-        int axis;
+        int axis = 0;
         UBP_TRY(ubp_want_axis(c, axes[i], in->rank, &axis));
         if (seen[axis])
             return ubp_op_fail(c, UB_ERR_SHAPE, "axis %d is padded twice", axis);

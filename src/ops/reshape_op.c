@@ -165,7 +165,7 @@ static ub_status flatten_axis(const ubp_call *c, int *axis)
 static ub_status flatten_infer(const ubp_call *c)
 {
     const ub_tensor *in = c->in[0];
-    int axis;
+    int axis = 0;
     UBP_TRY(flatten_axis(c, &axis));
     int64_t dims[2] = {ubp_span(in->dims, 0, axis), ubp_span(in->dims, axis, in->rank)};
     return ubp_set_out(c, 0, in->dtype, 2, dims);
@@ -175,7 +175,7 @@ static void flatten_batch(ubp_batch *b)
 {
     const ub_tensor *in = b->call->in[0];
     const ubp_samples *map = &b->in[0];
-    int axis;
+    int axis = 0;
     ubp_samples_words(b, 0, 0);
     ubp_samples_tuples(b, 0);
     if (map->kind == UBP_SAMPLES_AXIS && flatten_axis(b->call, &axis) == UB_OK) {
@@ -218,7 +218,7 @@ static ub_status named_axes(const ubp_call *c, int *rank, bool added, bool *name
         return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "the output has %d axes, at most %d are done",
                            *rank, UB_MAX_RANK);
     for (int i = 0; i < count; i++) {
-        int axis;
+        int axis = 0;
         UBP_TRY(ubp_want_axis(c, axes[i], *rank, &axis));
         if (named[axis])
             return ubp_op_fail(c, UB_ERR_SHAPE, "axis %d is named twice", axis);

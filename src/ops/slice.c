@@ -61,7 +61,7 @@ static ub_status slice_parse(const ubp_call *c, slice_spec *s)
         s->cut[i] = false;
     }
     for (int i = 0; i < count; i++) {
-        int axis;
+        int axis = 0;
         UBP_TRY(ubp_want_axis(c, axes[i], in->rank, &axis));
         if (s->cut[axis])
             return ubp_op_fail(c, UB_ERR_SHAPE, "axis %d is sliced twice", axis);
@@ -219,7 +219,7 @@ static ub_status split_infer(const ubp_call *c)
     const ub_tensor *in = c->in[0];
     UBP_TRY(ubp_want_rank(c, 0, 1, UB_MAX_RANK));
     for (int k = 0; k < c->n_out; k++) {
-        int axis;
+        int axis = 0;
         int64_t start = 0, count = 0;
         UBP_TRY(split_part(c, k, &axis, &start, &count));
         ub_tensor part = ubp_part(in, axis, 0, 1, count);
@@ -231,7 +231,7 @@ static ub_status split_infer(const ubp_call *c)
 static bool split_view(const ubp_call *c, int k, int64_t *offset)
 {
     const ub_tensor *in = c->in[0];
-    int axis;
+    int axis = 0;
     int64_t start = 0, count = 0;
     if (split_part(c, k, &axis, &start, &count) != UB_OK)
         return false;
