@@ -202,7 +202,7 @@ static ub_status gather_elements_infer(const ubp_call *c)
 typedef struct elements_job {
     const ub_tensor *data, *out;
     const int64_t *index; /* out's dims, row-major */
-    int axis = 0;
+    int axis;
 } elements_job;
 
 static void gather_elements_part(void *arg, int64_t begin, int64_t end)
