@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values for some of the samples. A model with a free batch runs once, on just the asked rows. One
+ * whose batch is fixed in the file runs block by block, the last block padded with its last sample;
+ * so does `alone`, one sample at a time. The blocks' values are put together as one batch.
+ */
+#include "api/api.h"
+
+#include <string.h>
+
+ub_status ubp_session_samples(const ub_session *s, int64_t *n, ub_error *err)
+{
+    int64_t found = -1;
+    const char *first = "";
+    for (size_t i = 0; i < s->n_given; i++) {
+        const ubp_given *g = &s->given[i];
+        const char *name = s->model->graph->values[g->value].name;
+        if (g->batch_axis < 0)
+            continue;
+        int64_t count = g->tensor->dims[g->batch_axis];
+        if (found >= 0 && count != found)
+            return ubp_fail(err, UB_ERR_SHAPE, "'%s' has %lld samples, '%s' has %lld", first,
+                            (long long)found, name, (long long)count);
+        if (found < 0)
+            first = name;
+        found = count;
+    }
+    *n = found < 0 ? 1 : found;
+    return UB_OK;
+}
+
+ubp_ask ubp_session_ask(const ub_session *s, const int32_t *values, int n_values, int64_t n)
+{
+    return (ubp_ask){.graph = s->model->graph,
+                     .wanted = values,
+                     .n_wanted = n_values,
+                     .given = s->given,
+                     .n_given = (int)s->n_given,
+                     .n = n,
+                     .fixed_batch = s->model->fixed_batch >= 0,
+                     .run = &s->run};
+}
+
+/* Times of the last run, for ub_session_step(). */
+static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
+{
+    ub_step *steps = ubp_calloc(p->n_steps + 1, sizeof *steps);
+    if (!steps)
+        return ubp_fail_memory(err, p->n_steps * sizeof *steps);
+    ubp_free(s->steps);
+    s->steps = steps;
+    s->n_steps = (int)p->n_steps;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const ubp_plan_step *from = &p->steps[i];
+        s->steps[i] = (ub_step){.name = from->node ? from->node->name : "",
+                                .op = from->label,
+                                .kernel = from->fast ? ubp_fast_kernel(from->fast)
+                                                     : from->node ? "reference" : "copy",
+                                .ms = s->step_ms[i],
+                                .gflop = from->gflop};
+    }
+    return UB_OK;
+}
+
+static ub_status run_plan(ub_session *s, ub_tensor **results, ubp_samples *maps, ubp_plan *p,
+                          const ubp_ask *ask, ubp_control *control, ub_error *err)
+{
+    if (s->profile) {
+        ubp_free(s->step_ms);
+        s->step_ms = ubp_calloc(p->n_steps + 1, sizeof *s->step_ms);
+        if (!s->step_ms)
+            return ubp_fail_memory(err, p->n_steps * sizeof *s->step_ms);
+        control->step_ms = s->step_ms;
+    }
+    UBP_TRY(ubp_plan_run(results, p, ask->given, &s->workspace, control, err));
+    for (int i = 0; i < ask->n_wanted; i++)
+        maps[i] = p->facts->values[ask->wanted[i]].samples;
+    return s->profile ? keep_profile(s, p, err) : UB_OK;
+}
+
+/* One run on `count` of the samples, those of rows when it is not NULL. */
+static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                          const ubp_batch_ask *b, const int64_t *rows, int64_t count, ub_error *err)
+{
+    ubp_ask ask = ubp_session_ask(s, b->values, b->n_values, count);
+    ubp_given *given = ubp_calloc(s->n_given + 1, sizeof *given);
+    ub_tensor **taken = ubp_calloc(s->n_given + 1, sizeof *taken);
+    ub_status st = given && taken ? UB_OK : ubp_fail_memory(err, s->n_given * sizeof *given);
+    for (size_t i = 0; i < s->n_given && st == UB_OK; i++) {
+        given[i] = s->given[i];
+        if (!given[i].tensor->data && ub_tensor_count(given[i].tensor) > 0)
+            st = ubp_fail(err, UB_ERR_ARGUMENT, "'%s' was given a shape but no data",
+                          s->model->graph->values[given[i].value].name);
+        if (!rows || given[i].batch_axis < 0 || st != UB_OK)
+            continue;
+        st = ubp_take_rows(&taken[i], given[i].tensor, given[i].batch_axis, rows, count, err);
+        given[i].tensor = taken[i];
+    }
+    ask.given = given;
+    ubp_control control = {.run = s->run,
+                           .memory_limit = s->options.memory_limit,
+                           .progress = s->options.progress,
+                           .payload = s->options.payload};
+    ubp_plan *plan = NULL;
+    if (st == UB_OK)
+        st = ubp_cache_plan(&s->cache, &plan, &ask, s->onednn, err);
+    if (st == UB_OK)
+        st = plan ? run_plan(s, results, maps, plan, &ask, &control, err)
+                  : ubp_eager_run(results, maps, &ask, &control, err);
+    for (size_t i = 0; taken && i < s->n_given; i++)
+        ub_tensor_free(taken[i]);
+    ubp_free(taken);
+    ubp_free(given);
+    return st;
+}
+
+/* A tensor for the whole of a value that comes in blocks of `block` samples. */
+static ub_status make_whole(ub_tensor **whole, ubp_samples *map, const ub_tensor *part,
+                            int64_t block, int64_t count, const char *name, ub_error *err)
+{
+    int64_t dims[UB_MAX_RANK + 1];
+    memcpy(dims, part->dims, sizeof part->dims);
+    int rank = part->rank;
+    if (map->kind == UBP_SAMPLES_AXIS) {
+        dims[map->axis] = map->outer * map->inner * count;
+        return ub_tensor_new(whole, part->dtype, rank, dims, err);
+    }
+    if (!map->coupled) { /* the same for every sample */
+        return ubp_tensor_handle(whole, part, err);
+    }
+    if (block != 1)
+        return ubp_fail(err, UB_ERR_ARGUMENT,
+                        "'%s' holds no sample apart from the others, and the model runs in blocks "
+                        "of %lld samples: give one block",
+                        name, (long long)block);
+    if (rank == UB_MAX_RANK)
+        return ubp_fail(err, UB_ERR_SHAPE, "'%s' has too many dimensions to stack", name);
+    memmove(dims + 1, part->dims, (size_t)rank * sizeof *dims);
+    dims[0] = count;
+    *map = (ubp_samples){.kind = UBP_SAMPLES_AXIS, .axis = 0, .outer = 1, .inner = 1,
+                         .culprit = UBP_NO_NODE};
+    return ub_tensor_new(whole, part->dtype, rank + 1, dims, err);
+}
+
+/* Puts `valid` samples of a block at sample `at` of the whole. */
+static ub_status put_block(const ub_tensor *whole, const ubp_samples *map, ub_tensor *part,
+                           int64_t block, int64_t at, int64_t valid, int64_t count,
+                           const char *name, ub_error *err)
+{
+    if (map->kind != UBP_SAMPLES_AXIS)
+        return UB_OK;
+    ub_tensor src = *part, from, to;
+    if (src.rank == whole->rank - 1)
+        UBP_TRY(ub_tensor_expand_dims(&src, part, 0, err));
+    bool fits = src.rank == whole->rank;
+    for (int d = 0; d < src.rank && fits; d++)
+        fits = d == map->axis ? src.dims[d] == map->outer * map->inner * block
+                              : src.dims[d] == whole->dims[d];
+    if (!fits)
+        return ubp_fail(err, UB_ERR_SHAPE,
+                        "the shape of '%s' differs from sample to sample: ask for one sample", name);
+    UBP_TRY(ubp_samples_split(&from, &src, map, block, err));
+    UBP_TRY(ubp_samples_split(&to, whole, map, count, err));
+    int axis = map->axis + 1;
+    from.dims[axis] = to.dims[axis] = valid;
+    if (to.data)
+        to.data = (char *)to.data + at * to.strides[axis];
+    ubp_tensor_move(&to, &from);
+    return UB_OK;
+}
+
+typedef struct blocks {
+    ub_session *s;
+    const ubp_batch_ask *ask;
+    int64_t block, *rows; /* rows: [block] */
+    ub_tensor **parts;    /* [n_values] */
+    ubp_samples *part_maps;
+    ub_error *err;
+} blocks;
+
+static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, int64_t at)
+{
+    const ubp_batch_ask *ask = b->ask;
+    int64_t valid = ask->count - at < b->block ? ask->count - at : b->block;
+    for (int64_t i = 0; i < b->block; i++) {
+        int64_t k = at + (i < valid ? i : valid - 1);
+        b->rows[i] = ask->rows ? ask->rows[k] : k;
+    }
+    ub_status st = run_once(b->s, b->parts, b->part_maps, ask, b->rows, b->block, b->err);
+    for (int v = 0; v < ask->n_values && st == UB_OK; v++) {
+        const char *name = b->s->model->graph->values[ask->values[v]].name;
+        if (at == 0) {
+            maps[v] = b->part_maps[v];
+            st = make_whole(&results[v], &maps[v], b->parts[v], b->block, ask->count, name, b->err);
+        }
+        if (st == UB_OK && valid < b->block && b->part_maps[v].coupled)
+            st = ubp_fail(b->err, UB_ERR_SHAPE,
+                          "the model's batch is fixed at %lld and '%s' mixes its samples: give a "
+                          "multiple of %lld samples, not %lld",
+                          (long long)b->block, name, (long long)b->block, (long long)ask->count);
+        if (st == UB_OK)
+            st = put_block(results[v], &maps[v], b->parts[v], b->block, at, valid, ask->count, name,
+                           b->err);
+    }
+    for (int v = 0; v < ask->n_values; v++) {
+        ub_tensor_free(b->parts[v]);
+        b->parts[v] = NULL;
+    }
+    return st;
+}
+
+static ub_status run_blocks(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                            const ubp_batch_ask *ask, int64_t block, ub_error *err)
+{
+    if (ask->count == 0)
+        return ubp_fail(err, UB_ERR_SHAPE, "the batch is empty and the model runs in blocks of %lld",
+                        (long long)block);
+    blocks b = {.s = s, .ask = ask, .block = block, .err = err};
+    size_t n = (size_t)ask->n_values + 1, bytes;
+    b.rows = ubp_mul_size((size_t)block, sizeof *b.rows, &bytes) ? ubp_malloc(bytes) : NULL;
+    b.parts = ubp_calloc(n, sizeof *b.parts);
+    b.part_maps = ubp_calloc(n, sizeof *b.part_maps);
+    ub_status st = b.rows && b.parts && b.part_maps ? UB_OK : ubp_fail_memory(err, n);
+    for (int64_t at = 0; at < ask->count && st == UB_OK; at += block)
+        st = one_block(&b, results, maps, at);
+    for (int v = 0; v < ask->n_values && st != UB_OK; v++) {
+        ub_tensor_free(results[v]);
+        results[v] = NULL;
+    }
+    ubp_free(b.rows);
+    ubp_free(b.parts);
+    ubp_free(b.part_maps);
+    return st;
+}
+
+ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                              const ubp_batch_ask *ask, ub_error *err)
+{
+    for (int i = 0; i < ask->n_values; i++)
+        results[i] = NULL;
+    int64_t fixed = s->model->fixed_batch;
+    if (ask->alone)
+        return run_blocks(s, results, maps, ask, fixed > 0 ? fixed : 1, err);
+    if (fixed > 0 && (ask->rows || ask->count != fixed))
+        return run_blocks(s, results, maps, ask, fixed, err);
+    return run_once(s, results, maps, ask, ask->rows, ask->count, err);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ub_session: a model with its given values, on one thread.
+ */
+#include "api/api.h"
+
+#include <string.h>
+
+ub_status ub_session_new(ub_session **out, const ub_model *m, const ub_session_options *options,
+                         ub_error *err)
+{
+    *out = NULL;
+    ub_session *s = ubp_calloc(1, sizeof *s);
+    if (!s)
+        return ubp_fail_memory(err, sizeof *s);
+    s->model = m;
+    s->options = (ub_session_options)UB_SESSION_OPTIONS_INIT;
+    if (options) /* a caller built against an older header has a shorter struct */
+        memcpy(&s->options, options,
+               options->size_of < sizeof s->options ? options->size_of : sizeof s->options);
+    s->run.threads = s->options.threads > 0 ? s->options.threads : ubp_core_count();
+    s->run.cancel = s->options.cancel;
+    s->run.scratch = &s->scratch;
+    ub_status st = s->options.reference ? UB_OK : ubp_onednn_new(&s->onednn, err);
+    if (st != UB_OK) {
+        ub_session_free(s);
+        return st;
+    }
+    s->run.onednn = s->onednn;
+    *out = s;
+    return UB_OK;
+}
+
+void ub_session_free(ub_session *s)
+{
+    if (!s)
+        return;
+    ub_session_clear(s);
+    ubp_cache_release(&s->cache);
+    ubp_workspace_release(&s->workspace);
+    ubp_arena_release(&s->scratch);
+    ubp_onednn_free(s->onednn);
+    ubp_text_free(&s->note);
+    ubp_free(s->given);
+    ubp_free(s->given_tensors);
+    ubp_free(s->step_ms);
+    ubp_free(s->steps);
+    ubp_free(s);
+}
+
+void ub_session_clear(ub_session *s)
+{
+    for (size_t i = 0; i < s->n_given; i++)
+        ubp_free(s->given_tensors[i]);
+    s->n_given = 0;
+}
+
+const char *ub_session_note(const ub_session *s)
+{
+    return s->note.s ? s->note.s : "";
+}
+
+/* "(batch, 3, 224, 224)" as the file has it. */
+static void shape_of_value(ubp_text *out, const ubp_value *v)
+{
+    ubp_text_add(out, "(");
+    for (int a = 0; a < v->rank; a++) {
+        ubp_text_add(out, a ? ", " : "");
+        if (v->dims[a] >= 0)
+            ubp_text_addf(out, "%lld", (long long)v->dims[a]);
+        else
+            ubp_text_add(out, v->dim_names[a] && v->dim_names[a][0] ? v->dim_names[a] : "?");
+    }
+    ubp_text_add(out, v->rank == 1 ? ",)" : ")");
+}
+
+/* dtype and dims of a given value against what the file says of it. */
+static ub_status check_given(const ubp_value *v, const ub_tensor *t, int batch_axis, ub_error *err)
+{
+    bool fits = v->rank < 0 || v->rank == t->rank;
+    for (int a = 0; a < v->rank && fits; a++)
+        fits = a == batch_axis || v->dims[a] < 0 || v->dims[a] == t->dims[a];
+    /* Another batch than the file's runs in blocks, but an inner axis must fit. */
+    if (fits && (v->dtype == UB_UNDEFINED || v->dtype == t->dtype))
+        return UB_OK;
+    char found[UBP_SHAPE_TEXT];
+    ubp_text expected = {0};
+    if (v->rank >= 0)
+        shape_of_value(&expected, v);
+    ub_dtype dtype = v->dtype == UB_UNDEFINED ? t->dtype : v->dtype;
+    ub_status st = ubp_fail(err, UB_ERR_SHAPE, "'%s': expected %s %s, found %s %s", v->name,
+                            ub_dtype_name(dtype), expected.s ? expected.s : "of any shape",
+                            ub_dtype_name(t->dtype), ubp_shape_text(found, t->rank, t->dims));
+    ubp_text_free(&expected);
+    return st;
+}
+
+/* The value a name stands for, and where its samples are. */
+static ub_status find_given(const ub_model *m, const char *name, int32_t *value, int *axis,
+                            ub_error *err)
+{
+    const ubp_graph *g = m->graph;
+    if (!name) {
+        if (g->n_inputs != 1)
+            return ubp_fail(err, UB_ERR_ARGUMENT,
+                            "the model has %d inputs: say which one is given ('%s' ...)",
+                            g->n_inputs, g->n_inputs ? g->input_names[0] : "");
+        name = g->input_names[0];
+    }
+    for (int i = 0; i < g->n_inputs; i++) {
+        if (strcmp(g->input_names[i], name) != 0)
+            continue;
+        *value = g->inputs[i];
+        *axis = m->inputs[i].batch_axis;
+        return UB_OK;
+    }
+    ubp_address a;
+    UBP_TRY(ubp_address_parse(&a, g, name, err));
+    if (a.slice)
+        return ubp_fail(err, UB_ERR_ARGUMENT, "'%s': a whole value is given, not a slice of it",
+                        name);
+    if (g->values[a.value].constant)
+        return ubp_fail(err, UB_ERR_ARGUMENT, "'%s' is a constant of the model", name);
+    *value = a.value;
+    *axis = ubp_value_axis(g, a.value);
+    return UB_OK;
+}
+
+ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value, ub_error *err)
+{
+    int32_t id = UBP_NO_VALUE;
+    int axis = -1;
+    UBP_TRY(find_given(s->model, name, &id, &axis, err));
+    const ubp_value *v = &s->model->graph->values[id];
+    if (axis >= value->rank)
+        axis = v->rank < 0 ? -1 : axis;
+    UBP_TRY(check_given(v, value, axis, err));
+    size_t i = 0;
+    while (i < s->n_given && s->given[i].value != id)
+        i++;
+    if (i == s->n_given) {
+        UBP_TRY(ubp_grow((void **)&s->given, &s->cap_given, i, sizeof *s->given, err));
+        UBP_TRY(ubp_grow((void **)&s->given_tensors, &s->cap_tensors, i, sizeof *s->given_tensors,
+                         err));
+        s->given_tensors[i] = ubp_malloc(sizeof **s->given_tensors);
+        if (!s->given_tensors[i])
+            return ubp_fail_memory(err, sizeof **s->given_tensors);
+        s->n_given++;
+    }
+    *s->given_tensors[i] = *value;
+    s->given[i] = (ubp_given){.value = id, .tensor = s->given_tensors[i], .batch_axis = axis};
+    return UB_OK;
+}
+
+void ub_session_profile(ub_session *s, bool on)
+{
+    s->profile = on;
+}
+
+int ub_session_step_count(const ub_session *s)
+{
+    return s->n_steps;
+}
+
+const ub_step *ub_session_step(const ub_session *s, int i)
+{
+    return i < 0 || i >= s->n_steps ? NULL : &s->steps[i];
+}
