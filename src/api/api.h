@@ -48,7 +48,7 @@ ub_status ubp_cache_plan(ubp_cache *c, ubp_plan **out, const ubp_ask *ask,
 struct ub_session {
     const ub_model *model;
     ub_session_options options;
-    ubp_given *given; /* [n_given]; tensors point into given_tensors */
+    ubp_given *given;          /* [n_given]; tensors point into given_tensors */
     ub_tensor **given_tensors; /* [n_given], owned copies of the descriptions; data is borrowed */
     size_t n_given, cap_given, cap_tensors;
     ubp_cache cache;
@@ -88,8 +88,8 @@ ub_status ubp_take_rows(ub_tensor **out, const ub_tensor *t, int axis, const int
 
 /* ---- batch.c: running values for some of the samples ----------------------------------------- */
 
-/* The values for these samples, in their own layouts with `count` samples each, and their maps. rows
- * NULL: all. Models with a fixed batch, and `alone`, run block by block. */
+/* The values for these samples, in their own layouts with `count` samples each, and their maps.
+ * rows NULL: all. Models with a fixed batch, and `alone`, run block by block. */
 typedef struct ubp_batch_ask {
     const int32_t *values; /* [n_values] */
     int n_values;

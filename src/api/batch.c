@@ -54,8 +54,9 @@ static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
         const ubp_plan_step *from = &p->steps[i];
         s->steps[i] = (ub_step){.name = from->node ? from->node->name : "",
                                 .op = from->label,
-                                .kernel = from->fast ? ubp_fast_kernel(from->fast)
-                                                     : from->node ? "reference" : "copy",
+                                .kernel = from->fast   ? ubp_fast_kernel(from->fast)
+                                          : from->node ? "reference"
+                                                       : "copy",
                                 .ms = s->step_ms[i],
                                 .gflop = from->gflop};
     }
@@ -137,8 +138,8 @@ static ub_status make_whole(ub_tensor **whole, ubp_samples *map, const ub_tensor
         return ubp_fail(err, UB_ERR_SHAPE, "'%s' has too many dimensions to stack", name);
     memmove(dims + 1, part->dims, (size_t)rank * sizeof *dims);
     dims[0] = count;
-    *map = (ubp_samples){.kind = UBP_SAMPLES_AXIS, .axis = 0, .outer = 1, .inner = 1,
-                         .culprit = UBP_NO_NODE};
+    *map = (ubp_samples){
+        .kind = UBP_SAMPLES_AXIS, .axis = 0, .outer = 1, .inner = 1, .culprit = UBP_NO_NODE};
     return ub_tensor_new(whole, part->dtype, rank + 1, dims, err);
 }
 
@@ -158,7 +159,8 @@ static ub_status put_block(const ub_tensor *whole, const ubp_samples *map, ub_te
                               : src.dims[d] == whole->dims[d];
     if (!fits)
         return ubp_fail(err, UB_ERR_SHAPE,
-                        "the shape of '%s' differs from sample to sample: ask for one sample", name);
+                        "the shape of '%s' differs from sample to sample: ask for one sample",
+                        name);
     UBP_TRY(ubp_samples_split(&from, &src, map, block, err));
     UBP_TRY(ubp_samples_split(&to, whole, map, count, err));
     int axis = map->axis + 1;
@@ -213,7 +215,8 @@ static ub_status run_blocks(ub_session *s, ub_tensor **results, ubp_samples *map
                             const ubp_batch_ask *ask, int64_t block, ub_error *err)
 {
     if (ask->count == 0)
-        return ubp_fail(err, UB_ERR_SHAPE, "the batch is empty and the model runs in blocks of %lld",
+        return ubp_fail(err, UB_ERR_SHAPE,
+                        "the batch is empty and the model runs in blocks of %lld",
                         (long long)block);
     blocks b = {.s = s, .ask = ask, .block = block, .err = err};
     size_t n = (size_t)ask->n_values + 1, bytes;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The facts and plans a session keeps. An entry's key is everything they hang on: which values,
- * which given values with what dtype and dims, how many samples. The least recently used entry makes
- * room.
+ * which given values with what dtype and dims, how many samples. The least recently used entry
+ * makes room.
  */
 #include "api/api.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ub_get and its kin. Each address becomes a want: a value, and perhaps a slice whose first index is
- * the sample. Wants whose samples stand alone share one run on just the samples they need; wants
+ * ub_get and its kin. Each address becomes a want: a value, and perhaps a slice whose first index
+ * is the sample. Wants whose samples stand alone share one run on just the samples they need; wants
  * that are whole, or whose samples hang on their batch, share one run on all of it.
  */
 #include "api/api.h"
@@ -12,9 +12,9 @@ typedef struct want {
     const char *text;
     ubp_address at;
     ubp_index index;
-    bool sliced;  /* by sample */
-    bool stored;  /* index the stored shape */
-    bool partly;  /* only the picked samples are computed */
+    bool sliced; /* by sample */
+    bool stored; /* index the stored shape */
+    bool partly; /* only the picked samples are computed */
     ubp_pick pick;
     ubp_samples map; /* in the whole batch */
 } want;
@@ -130,10 +130,11 @@ static ub_status finish(getter *g, want *w, ub_tensor **out, const ub_tensor *va
     if (!w->sliced)
         return ubp_tensor_handle(out, value, g->err);
     if (map->kind != UBP_SAMPLES_AXIS)
-        return ubp_fail(g->err, UB_ERR_ARGUMENT,
-                        "the samples of '%s' cannot be told apart: leave the slice out or index the "
-                        "stored shape (--raw)",
-                        value_name(g, w));
+        return ubp_fail(
+            g->err, UB_ERR_ARGUMENT,
+            "the samples of '%s' cannot be told apart: leave the slice out or index the "
+            "stored shape (--raw)",
+            value_name(g, w));
     ub_tensor *first = NULL, *own = NULL;
     UBP_TRY(ubp_samples_first(&first, value, map, count, g->err));
     const ub_tensor *from = first;

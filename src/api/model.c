@@ -91,8 +91,8 @@ static ub_status fill_unsupported(ub_model *m, ub_error *err)
         const ubp_node *n = &g->nodes[i];
         if (n->op)
             continue;
-        const char *name = n->domain[0] ? ubp_arena_printf(&m->arena, "%s.%s", n->domain, n->op_type)
-                                        : n->op_type;
+        const char *name =
+            n->domain[0] ? ubp_arena_printf(&m->arena, "%s.%s", n->domain, n->op_type) : n->op_type;
         if (!name) {
             st = ubp_fail_memory(err, 64);
         } else if (ubp_table_find(&told, name) < 0) {

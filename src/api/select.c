@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slices and samples: which samples the first index of a slice takes, and the sample-first form of a
- * value wherever its batch is stored.
+ * Slices and samples: which samples the first index of a slice takes, and the sample-first form of
+ * a value wherever its batch is stored.
  */
 #include "api/api.h"
 
@@ -51,8 +51,9 @@ static ub_status check_sample(int64_t *i, int64_t n, ub_error *err)
         *i += n;
     if (*i >= 0 && *i < n)
         return UB_OK;
-    return ubp_fail(err, UB_ERR_ARGUMENT, "sample %lld is out of range: the batch has %lld sample%s",
-                    (long long)asked, (long long)n, n == 1 ? "" : "s");
+    return ubp_fail(err, UB_ERR_ARGUMENT,
+                    "sample %lld is out of range: the batch has %lld sample%s", (long long)asked,
+                    (long long)n, n == 1 ? "" : "s");
 }
 
 /* Element k of a one- or more-dimensional index array, row-major. */
@@ -133,8 +134,7 @@ void ubp_pick_release(ubp_pick *p)
 
 static int64_t position(const ubp_pick *p, int64_t sample)
 {
-    const int64_t *at =
-        bsearch(&sample, p->list, (size_t)p->count, sizeof *p->list, by_number);
+    const int64_t *at = bsearch(&sample, p->list, (size_t)p->count, sizeof *p->list, by_number);
     return at ? at - p->list : 0;
 }
 

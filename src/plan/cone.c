@@ -98,6 +98,8 @@ ub_status ubp_cone(const ubp_ask *ask, int32_t **out, int *count, ubp_arena *are
             nodes[n++] = (int32_t)i;
     *out = nodes;
     *count = n;
+    if (ask->partial)
+        return UB_OK;
     UBP_TRY(refuse_unknown(&w, err));
     return refuse_missing(&w, err);
 }

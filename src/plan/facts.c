@@ -62,7 +62,7 @@ static bool all_known(const ubp_op *op, const ub_tensor *const *in, int n_in)
     if (op->flags & UBP_SHAPE_ONLY)
         return true;
     for (int i = 0; i < n_in; i++)
-        if (in[i] && !in[i]->data)
+        if (in[i] && !in[i]->data && ub_tensor_count(in[i]) > 0)
             return false;
     return true;
 }
@@ -248,10 +248,20 @@ static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int
     return UB_OK;
 }
 
+static bool inputs_known(const builder *b, const ubp_node *n)
+{
+    bool known = n->op != NULL;
+    for (int i = 0; i < n->n_in && known; i++)
+        known = n->in[i] < 0 || b->f->values[n->in[i]].known;
+    return known;
+}
+
 static ub_status visit(builder *b, int32_t index)
 {
     const ubp_node *n = &b->ask->graph->nodes[index];
     ubp_facts *f = b->f;
+    if (b->ask->partial && !inputs_known(b, n))
+        return UB_OK;
     UBP_TRY(ubp_node_attrs(&f->attrs[index], n, &f->arena, b->err));
     io t;
     UBP_TRY(make_io(b, n, &t));
@@ -270,7 +280,8 @@ static ub_status visit(builder *b, int32_t index)
                      .err = b->err};
     ub_status st = n->op->infer(&call);
     if (st == UBP_NEEDS_DATA) {
-        f->needs_data = index;
+        if (!b->ask->partial)
+            f->needs_data = index;
         return UB_OK;
     }
     UBP_TRY(st);

@@ -28,6 +28,7 @@ typedef struct ubp_ask {
     int n_given;
     int64_t n;          /* samples in the given values */
     bool fixed_batch;   /* the file fixes the batch: another batch cannot be probed */
+    bool partial;       /* work out what can be; ops not known and data not known are no errors */
     const ubp_run *run; /* for folding constants */
 } ubp_ask;
 
