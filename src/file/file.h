@@ -9,14 +9,16 @@
 
 #include "tensor/tensor.h"
 
-/* ---- mapping.c --------------------------------------------------------------------------------- */
+/* ---- mapping.c ---------------------------------------------------------------------------------
+ */
 
 /* A whole file, read-only in memory; buffer->data, buffer->size. An empty file gives size 0. */
 ub_status ubp_map_file(ub_buffer **out, const char *path, ub_error *err);
 /* The same, and writable: what is written there stays in memory, the file does not change. */
 ub_status ubp_map_file_private(ub_buffer **out, const char *path, ub_error *err);
 
-/* ---- writing.c: nothing is lost --------------------------------------------------------------- */
+/* ---- writing.c: nothing is lost ---------------------------------------------------------------
+ */
 
 /* A file being written under a temporary name in the folder of path. */
 typedef struct ubp_output {
@@ -33,7 +35,8 @@ ub_status ubp_output_commit(ubp_output *out, ub_error *err);
 /* Closes and removes the temporary file. Fine after a failed open, and after commit. */
 void ubp_output_abort(ubp_output *out);
 
-/* ---- npy_header.c, npy.c ----------------------------------------------------------------------- */
+/* ---- npy_header.c, npy.c -----------------------------------------------------------------------
+ */
 
 typedef struct ubp_npy_header {
     ub_dtype dtype;
@@ -57,7 +60,26 @@ void ubp_npy_to_host(const ubp_npy_header *h, void *data, size_t bytes);
 /* The header NumPy would write for row-major elements of t. */
 ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err);
 
-/* ---- proto.c: protobuf wire format, over nanopb's decoder -------------------------------------- */
+/* ---- image_decode.c, image_resize.c ------------------------------------------------------------
+ */
+
+typedef struct ubp_image {
+    int width, height, channels; /* 1 grey, 3 RGB */
+    uint8_t *pixels;             /* [H][W][C], owned */
+} ubp_image;
+
+/* A PNG or JPEG file's bytes; 1 or 3 channels as the file has them, alpha dropped. */
+ub_status ubp_image_decode(ubp_image *out, const void *bytes, size_t size, ub_error *err);
+/* To 1 or 3 channels. */
+ub_status ubp_image_set_channels(ubp_image *image, int channels, ub_error *err);
+ub_status ubp_image_resize(ubp_image *image, int width, int height, ub_error *err);
+ub_status ubp_image_check_size(int64_t width, int64_t height, ub_error *err);
+/* Pixels not set; the size was checked. */
+ub_status ubp_image_new(ubp_image *out, int width, int height, int channels, ub_error *err);
+void ubp_image_free(ubp_image *image);
+
+/* ---- proto.c: protobuf wire format, over nanopb's decoder --------------------------------------
+ */
 
 /* A bounded range of bytes of one message. */
 typedef struct ubp_proto {
@@ -68,7 +90,7 @@ typedef struct ubp_proto {
 /* One field as read: number, and value or bytes by its wire type. */
 typedef struct ubp_proto_field {
     uint32_t number;
-    int wire; /* 0 varint, 1 fixed64, 2 bytes, 5 fixed32 */
+    int wire;            /* 0 varint, 1 fixed64, 2 bytes, 5 fixed32 */
     uint64_t value;      /* varint and fixed */
     const uint8_t *data; /* bytes: a view of the file */
     size_t size;
