@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What changes the dtype or nothing at all: Cast, CastLike, Identity, and Dropout (which in a
+ * trained model is the identity). ONNX operators Cast 28, CastLike 25, Identity 25, Dropout 22.
+ * Strings, complex numbers and floats of 8 bits and less are refused by name.
+ */
+#include "ops/elementwise.h"
+
+#include <string.h>
+
+/* Input 0 as it is. */
+static bool same_view(const ubp_call *c, int64_t *offset)
+{
+    const ub_tensor *t = c->in[0];
+    for (int i = 0; i < t->rank; i++)
+        c->out[0]->strides[i] = t->strides[i];
+    *offset = 0;
+    return true;
+}
+
+/* ---- Cast, CastLike ----------------------------------------------------------------------------
+ */
+
+typedef struct cast_attr {
+    int64_t to;
+} cast_attr;
+
+static ub_status cast_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err)
+{
+    cast_attr *a = attr;
+    (void)arena;
+    UBP_TRY(ubp_attr_int(node, "to", UB_UNDEFINED, &a->to, err));
+    if (a->to != UB_UNDEFINED)
+        return UB_OK;
+    return ubp_fail(err, UB_ERR_FILE, "node '%s' (Cast): attribute 'to' is missing", node->name);
+}
+
+/* ONNX's name of a dtype this library has no storage for. */
+static const char *foreign_name(int64_t dtype)
+{
+    static const char *const names[] = {[8] = "string",
+                                        [14] = "complex64",
+                                        [15] = "complex128",
+                                        [17] = "float8e4m3fn",
+                                        [18] = "float8e4m3fnuz",
+                                        [19] = "float8e5m2",
+                                        [20] = "float8e5m2fnuz",
+                                        [21] = "uint4",
+                                        [22] = "int4",
+                                        [23] = "float4e2m1",
+                                        [24] = "float8e8m0",
+                                        [25] = "uint2",
+                                        [26] = "int2"};
+    return dtype >= 0 && dtype < UBP_COUNT(names) ? names[dtype] : NULL;
+}
+
+static ub_status cast_to(const ubp_call *c, int64_t to)
+{
+    const ub_tensor *t = c->in[0];
+    if (ub_dtype_size(t->dtype) == 0)
+        return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "casts from %s are not supported",
+                           foreign_name(t->dtype) ? foreign_name(t->dtype) : "an unknown dtype");
+    if (to < 0 || to > UB_BF16 || ub_dtype_size((ub_dtype)to) == 0) {
+        const char *name = foreign_name(to);
+        if (name)
+            return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "casts to %s are not supported", name);
+        return ubp_op_fail(c, UB_ERR_FILE, "casts to dtype %lld, which ONNX does not have",
+                           (long long)to);
+    }
+    return ubp_set_out(c, 0, (ub_dtype)to, t->rank, t->dims);
+}
+
+static ub_status want_first(const ubp_call *c)
+{
+    return c->in[0] ? UB_OK : ubp_op_fail(c, UB_ERR_FILE, "input 0 is missing");
+}
+
+static ub_status cast_infer(const ubp_call *c)
+{
+    const cast_attr *a = c->attr;
+    UBP_TRY(want_first(c));
+    return cast_to(c, a->to);
+}
+
+static ub_status cast_like_infer(const ubp_call *c)
+{
+    UBP_TRY(want_first(c));
+    if (!c->in[1])
+        return ubp_op_fail(c, UB_ERR_FILE, "input 1 is missing");
+    return cast_to(c, c->in[1]->dtype);
+}
+
+/* CastLike looks at the dtype of input 1 only. */
+static void cast_batch(ubp_batch *b)
+{
+    ubp_samples_broadcast(b, 0, 0, 0);
+}
+
+static bool cast_view(const ubp_call *c, int k, int64_t *offset)
+{
+    return k == 0 && c->in[0]->dtype == c->out[0]->dtype && same_view(c, offset);
+}
+
+typedef struct cast_arg {
+    ub_dtype dst, src;
+} cast_arg;
+
+/* A row; rows with gaps go through small dense buffers. */
+static void cast_row(char *const *p, const int64_t *step, int64_t n, const void *arg)
+{
+    enum { CHUNK = 256 };
+    const cast_arg *a = arg;
+    const int64_t dst_size = (int64_t)ub_dtype_size(a->dst);
+    const int64_t src_size = (int64_t)ub_dtype_size(a->src);
+    char src[CHUNK * 8], dst[CHUNK * 8];
+    if (step[0] == dst_size && step[1] == src_size) {
+        ubp_convert(p[0], a->dst, p[1], a->src, n);
+        return;
+    }
+    for (int64_t done = 0; done < n; done += CHUNK) {
+        const int64_t m = n - done < CHUNK ? n - done : CHUNK;
+        for (int64_t i = 0; i < m; i++)
+            memcpy(src + i * src_size, p[1] + (done + i) * step[1], (size_t)src_size);
+        ubp_convert(dst, a->dst, src, a->src, m);
+        for (int64_t i = 0; i < m; i++)
+            memcpy(p[0] + (done + i) * step[0], dst + i * dst_size, (size_t)dst_size);
+    }
+}
+
+static ub_status cast_ref(const ubp_call *c)
+{
+    const cast_arg arg = {c->out[0]->dtype, c->in[0]->dtype};
+    const ub_tensor *operands[] = {c->out[0], c->in[0]};
+    if (arg.dst == arg.src)
+        ubp_tensor_move(c->out[0], c->in[0]);
+    else
+        ubp_ew_walk(c->run, 2, operands, cast_row, &arg);
+    return UB_OK;
+}
+
+const ubp_op ubp_op_Cast = {
+    .name = "Cast",
+    .domain = "",
+    .min_in = 1,
+    .max_in = 1,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_STRIDED | UBP_CHEAP,
+    .attr_size = sizeof(cast_attr),
+    .attrs = cast_attrs,
+    .infer = cast_infer,
+    .batch = cast_batch,
+    .view = cast_view,
+    .ref = cast_ref,
+};
+
+const ubp_op ubp_op_CastLike = {
+    .name = "CastLike",
+    .domain = "",
+    .min_in = 2,
+    .max_in = 2,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_STRIDED | UBP_CHEAP,
+    .infer = cast_like_infer,
+    .batch = cast_batch,
+    .view = cast_view,
+    .ref = cast_ref,
+};
+
+/* ---- Identity ----------------------------------------------------------------------------------
+ */
+
+static ub_status identity_infer(const ubp_call *c)
+{
+    return ubp_set_like(c, 0, 0);
+}
+
+static bool identity_view(const ubp_call *c, int k, int64_t *offset)
+{
+    return k == 0 && same_view(c, offset);
+}
+
+static ub_status identity_ref(const ubp_call *c)
+{
+    ubp_tensor_move(c->out[0], c->in[0]);
+    return UB_OK;
+}
+
+const ubp_op ubp_op_Identity = {
+    .name = "Identity",
+    .domain = "",
+    .min_in = 1,
+    .max_in = 1,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_STRIDED | UBP_CHEAP,
+    .infer = identity_infer,
+    .batch = ubp_batch_elementwise,
+    .view = identity_view,
+    .ref = identity_ref,
+};
+
+/* ---- Dropout -----------------------------------------------------------------------------------
+ */
+
+/* Random numbers are refused; training mode with a ratio of 0 drops nothing. */
+static ub_status dropout_infer(const ubp_call *c)
+{
+    double ratio = 0.5;
+    UBP_TRY(want_first(c));
+    UBP_TRY(ubp_want_float(c, 0));
+    if (ubp_has_in(c, 2)) {
+        const ub_tensor *training = c->in[2];
+        if (training->dtype != UB_BOOL || ub_tensor_count(training) != 1)
+            return ubp_op_fail(c, UB_ERR_SHAPE, "training_mode is not one bool");
+        if (!training->data)
+            return UBP_NEEDS_DATA;
+        if (*(const uint8_t *)training->data) {
+            if (ubp_has_in(c, 1)) {
+                UBP_TRY(ubp_want_float(c, 1));
+                if (ub_tensor_count(c->in[1]) != 1)
+                    return ubp_op_fail(c, UB_ERR_SHAPE, "ratio is not one number");
+                if (!c->in[1]->data)
+                    return UBP_NEEDS_DATA;
+                ratio = ubp_read_f64(c->in[1]->data, c->in[1]->dtype);
+            }
+            if (ratio != 0)
+                return ubp_op_fail(c, UB_ERR_UNSUPPORTED,
+                                   "training_mode is true: random dropout is not supported");
+        }
+    }
+    UBP_TRY(ubp_set_like(c, 0, 0));
+    return ubp_set_out(c, 1, UB_BOOL, c->in[0]->rank, c->in[0]->dims);
+}
+
+static void dropout_batch(ubp_batch *b)
+{
+    for (int k = 0; k < b->call->n_out; k++)
+        ubp_samples_like(b, k, 0, 0);
+}
+
+static ub_status dropout_ref(const ubp_call *c)
+{
+    uint8_t kept = 1;
+    if (ubp_has_out(c, 0))
+        ubp_tensor_move(c->out[0], c->in[0]);
+    if (ubp_has_out(c, 1)) {
+        ub_tensor mask = *c->out[1];
+        mask.data = &kept;
+        for (int i = 0; i < mask.rank; i++)
+            mask.strides[i] = 0;
+        ubp_tensor_move(c->out[1], &mask);
+    }
+    return UB_OK;
+}
+
+const ubp_op ubp_op_Dropout = {
+    .name = "Dropout",
+    .domain = "",
+    .min_in = 1,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 2,
+    .flags = UBP_STRIDED | UBP_CHEAP,
+    .infer = dropout_infer,
+    .batch = dropout_batch,
+    .view = identity_view,
+    .ref = dropout_ref,
+};
