@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli: the command line tool. One file per verb, a table of verbs in main.c, a table of options in
+ * options.c from which the help is made. Sees unbatch.h only. stdout is data, stderr is messages.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "unbatch.h"
+
+enum { CLI_JSON_VERSION = 1, CLI_MAX_LIST = 256 };
+
+/* What the command line said. */
+typedef struct cli_options {
+    const char *model;
+    const char *what[CLI_MAX_LIST];
+    int n_what;
+    const char *inputs[CLI_MAX_LIST]; /* [NAME=]INPUT */
+    int n_inputs;
+    const char *from[CLI_MAX_LIST]; /* WHAT=FILE */
+    int n_from;
+    const char *shapes[CLI_MAX_LIST]; /* [NAME=]32,3,224,224 */
+    int n_shapes;
+    const char *out;    /* file, "-" or NULL */
+    const char *labels; /* file with a name per line */
+    int threads, runs, top;
+    size_t memory;
+    bool json, quiet, verbose, raw, alone, reference, layers, help;
+} cli_options;
+
+/* Fills o from the arguments behind the verb. On failure a line is on stderr already. */
+ub_status cli_options_parse(cli_options *o, const char *verb, int argc, char **argv);
+/* Prints the options a verb takes. */
+void cli_options_help(FILE *to, const char *verb);
+
+/* A model, a session with its inputs given, and what they hang on. */
+typedef struct cli_run {
+    const cli_options *o;
+    ub_model *model;
+    ub_session *session;
+    ub_tensor *tensors[2 * CLI_MAX_LIST]; /* owned */
+    int n_tensors;
+    ub_npz *archives[CLI_MAX_LIST]; /* owned */
+    int n_archives;
+    char **files; /* names of the pictures of a folder, in order; owned */
+    int n_files;
+    double open_ms;
+} cli_run;
+
+/* Opens the model and gives the inputs. shapes_only: inputs may be left out. */
+ub_status cli_run_open(cli_run *r, const cli_options *o, bool shapes_only);
+void cli_run_close(cli_run *r);
+
+/* input.c: one [NAME=]INPUT, given to the session. */
+ub_status cli_input_give(cli_run *r, const char *spec, ub_error *err);
+/* One [NAME=]SHAPE. */
+ub_status cli_shape_give(cli_run *r, const char *spec, ub_error *err);
+/* One WHAT=FILE. */
+ub_status cli_from_give(cli_run *r, const char *spec, ub_error *err);
+
+/* picture.c: FILE.png[size=224,...] or a folder of pictures. */
+ub_status cli_picture_load(ub_tensor **out, const char *path, const char *options,
+                           const ub_port *port, bool folder, ub_error *err);
+/* The picture files of a folder in the order ub_image_load_folder takes them. */
+char **cli_picture_names(const char *folder, int *count);
+
+/* output.c: named tensors to where -o says. */
+ub_status cli_write(const char *out, const char *const *names, const ub_tensor *const *tensors,
+                    int n, ub_error *err);
+/* Shape, dtype, statistics and values on stdout. */
+ub_status cli_print(const char *name, const ub_tensor *t, ub_error *err);
+/* The same as JSON; all: every element whatever the size. */
+json_t *cli_tensor_json(const char *name, const ub_tensor *t, bool all);
+/* Prints a JSON object to stdout and releases it. */
+ub_status cli_json_print(json_t *j);
+/* "(1, 28, 28)" */
+const char *cli_shape_text(char *text, size_t size, int rank, const int64_t *dims);
+
+/* main.c */
+const volatile int *cli_cancel(void);
+/* Prints "unbatch: message" on stderr and returns the code. */
+ub_status cli_fail(const ub_error *err);
+ub_status cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Progress on a terminal; payload: cli_options. */
+void cli_progress(double done, void *payload);
+void cli_progress_end(void);
+bool cli_stderr_is_terminal(void);
+double cli_now_ms(void);
+
+ub_status cmd_summary(const cli_options *o);
+ub_status cmd_get(const cli_options *o);
+ub_status cmd_run(const cli_options *o);
+ub_status cmd_bench(const cli_options *o);
+
+#endif

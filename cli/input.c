@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * [NAME=]INPUT: what -x may say, and how it becomes a tensor of the session.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+__attribute__((format(printf, 3, 4))) static ub_status fail(ub_error *err, ub_status code,
+                                                            const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    err->code = code;
+    err->offset = -1;
+    vsnprintf(err->message, sizeof err->message, fmt, args);
+    va_end(args);
+    return code;
+}
+
+/* The tensor is the run's from now on. */
+static ub_status give(cli_run *r, const char *name, ub_tensor *t, ub_error *err)
+{
+    if (r->n_tensors == 2 * CLI_MAX_LIST) {
+        ub_tensor_free(t);
+        return fail(err, UB_ERR_ARGUMENT, "too many inputs");
+    }
+    r->tensors[r->n_tensors++] = t;
+    return ub_session_set(r->session, name, t, err);
+}
+
+static bool is_input(const ub_model *m, const char *name)
+{
+    for (int i = 0; i < ub_model_input_count(m); i++)
+        if (strcmp(ub_model_input(m, i)->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The port a name (or no name) stands for; NULL when it is not an input. */
+static const ub_port *port_of(const ub_model *m, const char *name)
+{
+    for (int i = 0; i < ub_model_input_count(m); i++)
+        if (name ? strcmp(ub_model_input(m, i)->name, name) == 0 : ub_model_input_count(m) == 1)
+            return ub_model_input(m, i);
+    return NULL;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t a = strlen(s), b = strlen(end);
+    return a >= b && strcmp(s + a - b, end) == 0;
+}
+
+/* "32x3x224x224" or "32,3,224,224"; *rest is what follows. */
+static ub_status parse_shape(const char *s, int64_t *dims, int *rank, const char **rest,
+                             ub_error *err)
+{
+    const char *at = s;
+    *rank = 0;
+    while (*at && *at != ':') {
+        char *end;
+        errno = 0;
+        long long v = strtoll(at, &end, 10);
+        if (end == at || errno || v < 0 || *rank == UB_MAX_RANK ||
+            (*end && *end != 'x' && *end != ',' && *end != ':'))
+            return fail(err, UB_ERR_ARGUMENT, "'%s': expected a shape such as 32x3x224x224", s);
+        dims[(*rank)++] = v;
+        at = *end == 'x' || *end == ',' ? end + 1 : end;
+    }
+    *rest = at;
+    return UB_OK;
+}
+
+/* rand:SHAPE[:SEED] and zeros:SHAPE. */
+static ub_status give_made(cli_run *r, const char *name, const char *spec, ub_error *err)
+{
+    const ub_port *port = port_of(r->model, name);
+    ub_dtype dtype = port && port->dtype != UB_UNDEFINED ? port->dtype : UB_F32;
+    bool random = strncmp(spec, "rand:", 5) == 0;
+    int64_t dims[UB_MAX_RANK];
+    int rank;
+    const char *rest;
+    unsigned long long seed = 0;
+    ub_status st = parse_shape(strchr(spec, ':') + 1, dims, &rank, &rest, err);
+    if (st != UB_OK)
+        return st;
+    if (*rest == ':') {
+        char *end;
+        seed = strtoull(rest + 1, &end, 10);
+        if (!random || end == rest + 1 || *end)
+            return fail(err, UB_ERR_ARGUMENT, "'%s': expected rand:SHAPE:SEED", spec);
+    }
+    ub_tensor *t = NULL, *cast = NULL;
+    if (!random) {
+        st = ub_tensor_new(&t, dtype, rank, dims, err);
+        return st == UB_OK ? give(r, name, t, err) : st;
+    }
+    if (dtype != UB_F32 && dtype != UB_F64 && dtype != UB_F16 && dtype != UB_BF16)
+        return fail(err, UB_ERR_SHAPE,
+                    "'%s' wants %s: random normal numbers do not fit; give a file or zeros:",
+                    port->name, ub_dtype_name(dtype));
+    st = ub_tensor_random_normal(&t, rank, dims, seed, err);
+    if (st == UB_OK && dtype != UB_F32) {
+        st = ub_tensor_cast(&cast, t, dtype, err);
+        ub_tensor_free(t);
+        t = cast;
+    }
+    return st == UB_OK ? give(r, name, t, err) : st;
+}
+
+/* An archive: its arrays by the names of the inputs, or its only array for the only input. */
+static ub_status give_archive(cli_run *r, const char *name, const char *path, ub_error *err)
+{
+    ub_npz *z;
+    ub_status st = ub_npz_load(&z, path, err);
+    if (st != UB_OK)
+        return st;
+    r->archives[r->n_archives++] = z;
+    if (ub_npz_count(z) == 1 && (name || !is_input(r->model, ub_npz_name(z, 0))))
+        return ub_session_set(r->session, name, ub_npz_tensor(z, 0), err);
+    int given = 0;
+    for (int i = 0; i < ub_npz_count(z) && st == UB_OK; i++) {
+        const char *key = ub_npz_name(z, i);
+        if (name ? strcmp(name, key) != 0 : !is_input(r->model, key))
+            continue;
+        st = ub_session_set(r->session, key, ub_npz_tensor(z, i), err);
+        given++;
+    }
+    if (st == UB_OK && !given)
+        return fail(err, UB_ERR_ARGUMENT, "%s: no array is named like an input ('%s', ...)", path,
+                    name ? name : ub_model_input(r->model, 0)->name);
+    return st;
+}
+
+/* npy bytes from standard input. */
+static ub_status give_stdin(cli_run *r, const char *name, ub_error *err)
+{
+    size_t size = 0, cap = 1 << 16;
+    char *bytes = malloc(cap);
+    while (bytes) {
+        size += fread(bytes + size, 1, cap - size, stdin);
+        if (size < cap)
+            break;
+        char *more = cap > SIZE_MAX / 2 ? NULL : realloc(bytes, cap *= 2);
+        if (!more)
+            free(bytes);
+        bytes = more;
+    }
+    if (!bytes)
+        return fail(err, UB_ERR_MEMORY, "standard input: out of memory");
+    ub_tensor *t;
+    ub_status st = ferror(stdin) ? fail(err, UB_ERR_FILE, "standard input: %s", strerror(errno))
+                                 : ub_npy_parse(&t, bytes, size, err);
+    free(bytes);
+    return st == UB_OK ? give(r, name, t, err) : st;
+}
+
+static ub_status give_file(cli_run *r, const char *name, const char *spec, ub_error *err)
+{
+    char path[4096];
+    const char *options = "";
+    size_t n = strlen(spec);
+    if (n >= sizeof path)
+        return fail(err, UB_ERR_ARGUMENT, "the file name is too long");
+    memcpy(path, spec, n + 1);
+    struct stat st;
+    char *bracket = strrchr(path, '[');
+    if (stat(path, &st) != 0 && bracket && path[n - 1] == ']') {
+        path[n - 1] = '\0';
+        *bracket = '\0';
+        options = bracket + 1;
+    }
+    bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    ub_tensor *t;
+    ub_status status;
+    if (ends_with(path, ".npz") && !folder)
+        return give_archive(r, name, path, err);
+    if (ends_with(path, ".npy") && !folder) {
+        status = ub_npy_load(&t, path, err);
+    } else {
+        status = cli_picture_load(&t, path, options, port_of(r->model, name), folder, err);
+        if (status == UB_OK && folder && !r->files)
+            r->files = cli_picture_names(path, &r->n_files);
+    }
+    return status == UB_OK ? give(r, name, t, err) : status;
+}
+
+/* Splits "NAME=REST" when the part before '=' can be a name: no bracket before it, and either an
+ * input of that name or no file of the whole name. */
+static const char *split_name(const cli_run *r, const char *spec, char *name, size_t size)
+{
+    const char *eq = strchr(spec, '='), *bracket = strchr(spec, '[');
+    struct stat st;
+    if (!eq || eq == spec || (bracket && bracket < eq) || (size_t)(eq - spec) >= size)
+        return spec;
+    memcpy(name, spec, (size_t)(eq - spec));
+    name[eq - spec] = '\0';
+    if (!is_input(r->model, name) && stat(spec, &st) == 0) {
+        name[0] = '\0';
+        return spec;
+    }
+    return eq + 1;
+}
+
+ub_status cli_input_give(cli_run *r, const char *spec, ub_error *err)
+{
+    char text[1024] = "";
+    const char *rest = split_name(r, spec, text, sizeof text);
+    const char *name = text[0] ? text : NULL;
+    if (strcmp(rest, "-") == 0)
+        return give_stdin(r, name, err);
+    if (strncmp(rest, "rand:", 5) == 0 || strncmp(rest, "zeros:", 6) == 0)
+        return give_made(r, name, rest, err);
+    return give_file(r, name, rest, err);
+}
+
+ub_status cli_shape_give(cli_run *r, const char *spec, ub_error *err)
+{
+    char text[1024] = "";
+    const char *rest = split_name(r, spec, text, sizeof text);
+    const char *name = text[0] ? text : NULL;
+    const ub_port *port = port_of(r->model, name);
+    int64_t dims[UB_MAX_RANK];
+    int rank;
+    ub_status st = parse_shape(rest, dims, &rank, &rest, err);
+    if (st != UB_OK)
+        return st;
+    ub_tensor *t = calloc(1, sizeof *t);
+    if (!t)
+        return fail(err, UB_ERR_MEMORY, "out of memory");
+    ub_dtype dtype = port && port->dtype != UB_UNDEFINED ? port->dtype : UB_F32;
+    st = ub_tensor_wrap(t, NULL, dtype, rank, dims, err);
+    if (st == UB_OK)
+        st = ub_session_set(r->session, name, t, err); /* keeps its own copy of the description */
+    free(t);
+    return st;
+}
+
+ub_status cli_from_give(cli_run *r, const char *spec, ub_error *err)
+{
+    const char *eq = strrchr(spec, '=');
+    char name[1024];
+    if (!eq || eq == spec || !eq[1] || (size_t)(eq - spec) >= sizeof name)
+        return fail(err, UB_ERR_ARGUMENT, "--from %s: expected WHAT=FILE", spec);
+    memcpy(name, spec, (size_t)(eq - spec));
+    name[eq - spec] = '\0';
+    ub_tensor *t;
+    ub_status st = ub_npy_load(&t, eq + 1, err);
+    return st == UB_OK ? give(r, name, t, err) : st;
+}
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+ub_status cli_run_open(cli_run *r, const cli_options *o, bool shapes_only)
+{
+    ub_error err = {0};
+    double start = cli_now_ms();
+    r->o = o;
+    ub_status st = ub_open(&r->model, o->model, &err);
+    r->open_ms = cli_now_ms() - start;
+    ub_session_options so = UB_SESSION_OPTIONS_INIT;
+    so.threads = o->threads;
+    so.memory_limit = o->memory;
+    so.reference = o->reference;
+    so.alone = o->alone;
+    so.cancel = cli_cancel();
+    if (!o->quiet && !o->json && cli_stderr_is_terminal())
+        so.progress = cli_progress;
+    if (st == UB_OK)
+        st = ub_session_new(&r->session, r->model, &so, &err);
+    for (int i = 0; i < o->n_inputs && st == UB_OK; i++)
+        st = cli_input_give(r, o->inputs[i], &err);
+    for (int i = 0; i < o->n_shapes && st == UB_OK; i++)
+        st = cli_shape_give(r, o->shapes[i], &err);
+    for (int i = 0; i < o->n_from && st == UB_OK; i++)
+        st = cli_from_give(r, o->from[i], &err);
+    if (st == UB_OK && !shapes_only && o->n_inputs + o->n_from == 0 &&
+        ub_model_input_count(r->model) > 0)
+        st = fail(&err, UB_ERR_ARGUMENT, "no input: give one with -x [NAME=]INPUT ('%s')",
+                  ub_model_input(r->model, 0)->name);
+    return st == UB_OK ? st : cli_fail(&err);
+}
+
+void cli_run_close(cli_run *r)
+{
+    ub_session_free(r->session);
+    ub_model_free(r->model);
+    for (int i = 0; i < r->n_tensors; i++)
+        ub_tensor_free(r->tensors[i]);
+    for (int i = 0; i < r->n_archives; i++)
+        ub_npz_free(r->archives[i]);
+    for (int i = 0; i < r->n_files; i++)
+        free(r->files[i]);
+    free(r->files);
+}

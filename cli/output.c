@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Results: npy, npz, json and txt files, npy on a pipe, and what a person reads on a terminal.
+ * Files come into being whole: written under another name, then renamed.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+__attribute__((format(printf, 3, 4))) static ub_status fail(ub_error *err, ub_status code,
+                                                            const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    err->code = code;
+    err->offset = -1;
+    vsnprintf(err->message, sizeof err->message, fmt, args);
+    va_end(args);
+    return code;
+}
+
+const char *cli_shape_text(char *text, size_t size, int rank, const int64_t *dims)
+{
+    size_t n = (size_t)snprintf(text, size, "(");
+    for (int i = 0; i < rank && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%lld", i ? ", " : "", (long long)dims[i]);
+    if (n < size)
+        snprintf(text + n, size - n, rank == 1 ? ",)" : ")");
+    return text;
+}
+
+/* ---- Numbers about a tensor ----------------------------------------------------------------- */
+
+typedef struct stats {
+    double min, max, mean, std;
+    int64_t count, nan, inf;
+} stats;
+
+/* Over the finite elements; values: float64, contiguous. */
+static stats measure(const double *values, int64_t count)
+{
+    stats s = {.min = INFINITY, .max = -INFINITY, .count = count};
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double v = values[i];
+        s.nan += isnan(v) != 0;
+        s.inf += isinf(v) != 0;
+        if (!isfinite(v))
+            continue;
+        s.min = v < s.min ? v : s.min;
+        s.max = v > s.max ? v : s.max;
+        sum += v;
+    }
+    int64_t finite = count - s.nan - s.inf;
+    s.mean = finite ? sum / (double)finite : NAN;
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            squares += (values[i] - s.mean) * (values[i] - s.mean);
+    s.std = finite ? sqrt(squares / (double)finite) : NAN;
+    return s;
+}
+
+static ub_status tensor_stats(stats *s, const ub_tensor *t, ub_error *err)
+{
+    ub_tensor *d;
+    ub_status st = ub_tensor_cast(&d, t, UB_F64, err);
+    if (st != UB_OK)
+        return st;
+    *s = measure(d->data, ub_tensor_count(d));
+    ub_tensor_free(d);
+    return UB_OK;
+}
+
+ub_status cli_print(const char *name, const ub_tensor *t, ub_error *err)
+{
+    char shape[512], *text;
+    stats s;
+    ub_status st = tensor_stats(&s, t, err);
+    if (st == UB_OK)
+        st = ub_tensor_str(&text, t, err);
+    if (st != UB_OK)
+        return st;
+    printf("%s  %s %s", name, ub_dtype_name(t->dtype),
+           cli_shape_text(shape, sizeof shape, t->rank, t->dims));
+    if (s.count > s.nan + s.inf && s.count > 1)
+        printf("  min %.6g  max %.6g  mean %.6g  std %.6g", s.min, s.max, s.mean, s.std);
+    if (s.nan + s.inf)
+        printf("  NaN %lld  Inf %lld", (long long)s.nan, (long long)s.inf);
+    printf("\n%s\n", text);
+    ub_string_free(text);
+    return UB_OK;
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+static json_t *number(double v)
+{
+    if (isnan(v))
+        return json_string("NaN");
+    if (isinf(v))
+        return json_string(v > 0 ? "Infinity" : "-Infinity");
+    return json_real(v);
+}
+
+/* One element as a JSON value; *at moves on. */
+static json_t *element(const ub_tensor *t, const ub_tensor *as_f64, const ub_tensor *as_i64,
+                       int64_t at)
+{
+    if (t->dtype == UB_BOOL)
+        return json_boolean(((const int64_t *)as_i64->data)[at]);
+    if (as_i64)
+        return json_integer(((const int64_t *)as_i64->data)[at]);
+    return number(((const double *)as_f64->data)[at]);
+}
+
+/* Nested lists. Depth is at most UB_MAX_RANK. */
+static json_t *nested(const ub_tensor *t, const ub_tensor *f, const ub_tensor *i, int axis,
+                      int64_t *at)
+{
+    if (axis == t->rank)
+        return element(t, f, i, (*at)++);
+    json_t *list = json_array();
+    for (int64_t k = 0; k < t->dims[axis]; k++)
+        json_array_append_new(list, nested(t, f, i, axis + 1, at));
+    return list;
+}
+
+json_t *cli_tensor_json(const char *name, const ub_tensor *t, bool all)
+{
+    ub_error err;
+    stats s;
+    ub_tensor *f = NULL, *i = NULL;
+    json_t *o = json_object(), *shape = json_array();
+    bool real = t->dtype == UB_F32 || t->dtype == UB_F64 || t->dtype == UB_F16 ||
+                t->dtype == UB_BF16 || t->dtype == UB_U64;
+    for (int d = 0; d < t->rank; d++)
+        json_array_append_new(shape, json_integer(t->dims[d]));
+    json_object_set_new(o, "what", json_string(name));
+    json_object_set_new(o, "dtype", json_string(ub_dtype_name(t->dtype)));
+    json_object_set_new(o, "shape", shape);
+    if (ub_tensor_cast(&f, t, UB_F64, &err) == UB_OK) {
+        s = measure(f->data, ub_tensor_count(f));
+        if (s.count > s.nan + s.inf) {
+            json_object_set_new(o, "min", number(s.min));
+            json_object_set_new(o, "max", number(s.max));
+            json_object_set_new(o, "mean", number(s.mean));
+            json_object_set_new(o, "std", number(s.std));
+        }
+        json_object_set_new(o, "nan", json_integer(s.nan));
+        json_object_set_new(o, "inf", json_integer(s.inf));
+    }
+    if (f && (all || ub_tensor_count(t) <= 1000) &&
+        (real || ub_tensor_cast(&i, t, UB_I64, &err) == UB_OK)) {
+        int64_t at = 0;
+        json_object_set_new(o, "data", nested(t, f, i, 0, &at));
+    }
+    ub_tensor_free(f);
+    ub_tensor_free(i);
+    return o;
+}
+
+ub_status cli_json_print(json_t *j)
+{
+    int bad = json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(j);
+    return bad ? cli_usage("cannot write JSON to standard output") : UB_OK;
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+/* Writes bytes to a temporary file beside path and renames it. */
+static ub_status write_text(const char *path, const char *bytes, size_t size, ub_error *err)
+{
+    char temp[4096];
+    if ((size_t)snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid()) >= sizeof temp)
+        return fail(err, UB_ERR_ARGUMENT, "the output's name is too long");
+    FILE *f = fopen(temp, "wx");
+    if (!f)
+        return fail(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(errno));
+    bool ok = fwrite(bytes, 1, size, f) == size && fflush(f) == 0 && fsync(fileno(f)) == 0;
+    int why = errno;
+    if (fclose(f) != 0 && ok) {
+        ok = false;
+        why = errno;
+    }
+    if (ok && rename(temp, path) != 0) {
+        ok = false;
+        why = errno;
+    }
+    if (ok)
+        return UB_OK;
+    unlink(temp);
+    return fail(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(why));
+}
+
+static ub_status write_json(const char *path, const char *const *names,
+                            const ub_tensor *const *tensors, int n, ub_error *err)
+{
+    json_t *root = json_object(), *values = json_array();
+    json_object_set_new(root, "unbatch", json_integer(CLI_JSON_VERSION));
+    json_object_set_new(root, "values", values);
+    for (int i = 0; i < n; i++)
+        json_array_append_new(values, cli_tensor_json(names[i], tensors[i], true));
+    char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(root);
+    if (!text)
+        return fail(err, UB_ERR_MEMORY, "out of memory while making JSON");
+    ub_status st = write_text(path, text, strlen(text), err);
+    free(text);
+    return st;
+}
+
+/* A line of shape, then a line for each run of the last axis. */
+static ub_status write_txt(const char *path, const char *const *names,
+                           const ub_tensor *const *tensors, int n, ub_error *err)
+{
+    char *text = NULL, shape[512];
+    size_t size = 0;
+    ub_status st = UB_OK;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return fail(err, UB_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < n && st == UB_OK; i++) {
+        const ub_tensor *t = tensors[i];
+        ub_tensor *d = NULL;
+        fprintf(f, "# %s %s %s\n", names[i], ub_dtype_name(t->dtype),
+                cli_shape_text(shape, sizeof shape, t->rank, t->dims));
+        st = ub_tensor_cast(&d, t, UB_F64, err);
+        int64_t count = st == UB_OK ? ub_tensor_count(d) : 0;
+        int64_t row = t->rank ? t->dims[t->rank - 1] : 1;
+        int digits = t->dtype == UB_F32 || t->dtype == UB_F16 || t->dtype == UB_BF16 ? 9 : 17;
+        for (int64_t k = 0; k < count; k++)
+            fprintf(f, "%.*g%c", digits, ((const double *)d->data)[k], (k + 1) % row ? ' ' : '\n');
+        ub_tensor_free(d);
+    }
+    if (fclose(f) != 0 && st == UB_OK)
+        st = fail(err, UB_ERR_MEMORY, "out of memory");
+    if (st == UB_OK)
+        st = write_text(path, text, size, err);
+    free(text);
+    return st;
+}
+
+static ub_status write_stdout(const ub_tensor *t, ub_error *err)
+{
+    char *bytes;
+    size_t size;
+    ub_status st = ub_npy_format(&bytes, &size, t, err);
+    if (st != UB_OK)
+        return st;
+    if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0) {
+        st = fail(err, UB_ERR_FILE, "cannot write to standard output: %s", strerror(errno));
+        clearerr(stdout);
+    }
+    ub_string_free(bytes);
+    return st;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t a = strlen(s), b = strlen(end);
+    return a >= b && strcmp(s + a - b, end) == 0;
+}
+
+ub_status cli_write(const char *out, const char *const *names, const ub_tensor *const *tensors,
+                    int n, ub_error *err)
+{
+    if (ends_with(out, ".npz"))
+        return ub_npz_save(out, names, tensors, n, err);
+    if (ends_with(out, ".json"))
+        return write_json(out, names, tensors, n, err);
+    if (ends_with(out, ".txt"))
+        return write_txt(out, names, tensors, n, err);
+    bool to_stdout = strcmp(out, "-") == 0;
+    if (!to_stdout && !ends_with(out, ".npy"))
+        return fail(err, UB_ERR_ARGUMENT,
+                    "'%s': the name must end in .npy, .npz, .json or .txt, or be -", out);
+    if (n != 1)
+        return fail(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", n);
+    return to_stdout ? write_stdout(tensors[0], err) : ub_npy_save(out, tensors[0], err);
+}
