@@ -262,6 +262,7 @@ ub_status ubp_onnx_graph(ubp_onnx *o, ubp_graph *g, ubp_proto message, int depth
     ubp_free(inputs.items);
     ubp_free(outputs.items);
     ubp_free(s.infos);
+    ubp_free(s.facts);
     ubp_table_release(&s.info_names);
     return status;
 }
@@ -344,8 +345,9 @@ static ub_status read_model(ubp_onnx *o, ubp_proto p, ubp_proto *graph)
 
 static ub_status check_opset(const ubp_onnx *o)
 {
-    if (o->opset <= 0)
-        return ubp_fail(o->err, UB_ERR_FILE, "the model does not say its opset version");
+    if (o->opset < 0)
+        return ubp_fail(o->err, UB_ERR_FILE, "damaged file: the model uses opset %lld",
+                        (long long)o->opset);
     if (o->opset > UBP_ONNX_OPSET_MAX)
         return ubp_fail(o->err, UB_ERR_UNSUPPORTED,
                         "the model uses opset %lld, newer than the %d that is known",

@@ -9,7 +9,6 @@
 #include "load/load.h"
 
 enum {
-    UBP_ONNX_OPSET_MIN = 6,  /* the oldest opset whose every operator is rewritten */
     UBP_ONNX_OPSET_MAX = 28, /* onnx 1.23 */
     UBP_ONNX_MAX_DEPTH = 32  /* bodies inside bodies */
 };
@@ -30,6 +29,12 @@ typedef struct ubp_onnx {
     ub_error *err;
 } ubp_onnx;
 
+/* What follows from the file about a value that it says nothing of. */
+typedef struct ubp_onnx_fact {
+    ub_dtype dtype; /* UB_UNDEFINED: not known */
+    int rank;       /* -1: not known */
+} ubp_onnx_fact;
+
 /* One graph of it being filled: the model's, or a body. */
 typedef struct ubp_onnx_scope {
     ubp_onnx *onnx;
@@ -38,6 +43,8 @@ typedef struct ubp_onnx_scope {
     ubp_table info_names; /* what the file says of values: name -> infos[] */
     ubp_proto *infos;     /* TypeProto; owned */
     size_t n_infos, cap_infos;
+    ubp_onnx_fact *facts; /* [n_facts] by value; owned */
+    size_t n_facts, cap_facts;
 } ubp_onnx_scope;
 
 /* ---- onnx.c ---------------------------------------------------------------------------------- */
@@ -110,5 +117,78 @@ ub_status ubp_onnx_node(ubp_onnx_scope *s, ubp_proto message);
  * says so) under the value. */
 ub_status ubp_onnx_constant(ubp_onnx_scope *s, const ubp_onnx_weight *w, int32_t value,
                             const char *node_name);
+
+/* ---- onnx_facts.c: dtypes and ranks, for rewriting ------------------------------------------- */
+
+/* What the file says of the value, or what follows from the nodes before. */
+ubp_onnx_fact ubp_onnx_fact_of(const ubp_onnx_scope *s, int32_t value);
+/* Notes what follows for the outputs of a node in its newest form. */
+ub_status ubp_onnx_fact_note(ubp_onnx_scope *s, const ubp_node *node);
+
+/* ---- onnx_rewrite.c: words for rewriting a node ---------------------------------------------- */
+
+/* A node on its way from the file's opset to the newest. */
+typedef struct ubp_rewrite {
+    ubp_onnx_scope *s;
+    ubp_graph *g;
+    int64_t opset;
+    ubp_node node;   /* in, out and attrs are those below */
+    int32_t *in;     /* [node.n_in] */
+    int32_t *out;    /* [node.n_out] */
+    ubp_attr *attrs; /* [node.n_attrs] */
+    bool refused;    /* stays without op */
+    ub_error *err;
+} ubp_rewrite;
+
+/* Input k, UBP_NO_VALUE when there is none. */
+int32_t ubp_rw_in(const ubp_rewrite *rw, int k);
+ub_status ubp_rw_set_in(ubp_rewrite *rw, int k, int32_t value);
+void ubp_rw_drop(ubp_rewrite *rw, const char *attr);
+ub_status ubp_rw_set_int(ubp_rewrite *rw, const char *attr, int64_t value);
+/* value: a literal. */
+ub_status ubp_rw_set_string(ubp_rewrite *rw, const char *attr, const char *value);
+/* Attribute of integers -> constant input k, where the attribute is there. */
+ub_status ubp_rw_ints_to_in(ubp_rewrite *rw, const char *attr, int k);
+/* A constant scalar of the dtype of input 0. */
+ub_status ubp_rw_scalar(ubp_rewrite *rw, double number, int32_t *out);
+/* A constant float32 list. */
+ub_status ubp_rw_floats(ubp_rewrite *rw, const double *v, int n, int32_t *out);
+/* A helper node with one output, which is *out. attr NULL: none. */
+ub_status ubp_rw_helper(ubp_rewrite *rw, const char *op_type, int n_in, const int32_t *in,
+                        const ubp_attr *attr, int n_attrs, int32_t *out);
+/* The form is not supported: the node stays, under a name that says so. what: a literal. */
+void ubp_rw_refuse(ubp_rewrite *rw, const char *what);
+
+/* ---- onnx_opset.c, onnx_opset_inputs.c, onnx_opset_math.c ------------------------------------ */
+
+/* Rewrites a node of ai.onnx from rw->opset to the newest. */
+ub_status ubp_onnx_modernize(ubp_rewrite *rw);
+
+ub_status ubp_fix_axes(ubp_rewrite *rw);
+ub_status ubp_fix_concat(ubp_rewrite *rw);
+ub_status ubp_fix_dft(ubp_rewrite *rw);
+ub_status ubp_fix_pad(ubp_rewrite *rw);
+ub_status ubp_fix_reshape(ubp_rewrite *rw);
+ub_status ubp_fix_resize_10(ubp_rewrite *rw);
+ub_status ubp_fix_resize_empty(ubp_rewrite *rw);
+ub_status ubp_fix_scan(ubp_rewrite *rw);
+ub_status ubp_fix_scatter(ubp_rewrite *rw);
+ub_status ubp_fix_slice(ubp_rewrite *rw);
+ub_status ubp_fix_split(ubp_rewrite *rw);
+ub_status ubp_fix_tile(ubp_rewrite *rw);
+ub_status ubp_fix_topk(ubp_rewrite *rw);
+ub_status ubp_fix_upsample(ubp_rewrite *rw);
+
+ub_status ubp_fix_batchnorm(ubp_rewrite *rw);
+ub_status ubp_fix_broadcast(ubp_rewrite *rw);
+ub_status ubp_fix_cast(ubp_rewrite *rw);
+ub_status ubp_fix_clip(ubp_rewrite *rw);
+ub_status ubp_fix_dropout(ubp_rewrite *rw);
+ub_status ubp_fix_gridsample(ubp_rewrite *rw);
+ub_status ubp_fix_groupnorm(ubp_rewrite *rw);
+ub_status ubp_fix_lp_pool(ubp_rewrite *rw);
+ub_status ubp_fix_prelu(ubp_rewrite *rw);
+ub_status ubp_fix_roialign(ubp_rewrite *rw);
+ub_status ubp_fix_softmax(ubp_rewrite *rw);
 
 #endif

@@ -47,9 +47,7 @@ enum {
 /* A node as it is read. */
 typedef struct reading {
     ubp_onnx_scope *s;
-    ubp_node node;
-    int32_t *in, *out;
-    ubp_attr *attrs;
+    ubp_rewrite rw; /* the node */
     ubp_onnx_meta meta;
     bool foreign;     /* an attribute has a kind that the graph does not have */
     bool is_constant; /* op_type Constant */
@@ -308,12 +306,12 @@ static ub_status read_attr(reading *r, ubp_proto message)
         return ubp_fail(err, UB_ERR_FILE,
                         "damaged file: node '%s' (%s) has an attribute without a"
                         " name",
-                        r->node.name, r->node.op_type);
+                        r->rw.node.name, r->rw.node.op_type);
     const bool was_foreign = r->foreign;
     UBP_TRY(fill_attr(r, &attr, &a, message));
     /* What the graph cannot hold is left out: the node has no op then. */
     if (r->foreign == was_foreign && !(r->has_weight && attr.kind == UBP_ATTR_TENSOR))
-        r->attrs[r->node.n_attrs++] = attr;
+        r->rw.attrs[r->rw.node.n_attrs++] = attr;
     return UB_OK;
 }
 
@@ -355,11 +353,11 @@ static ub_status scan_node(reading *r, ubp_proto p, size_t *n_in, size_t *n_out,
         if (!more)
             return UB_OK;
         if (f.number == N_NAME)
-            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->node.name, err));
+            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->rw.node.name, err));
         else if (f.number == N_OP_TYPE)
-            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->node.op_type, err));
+            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->rw.node.op_type, err));
         else if (f.number == N_DOMAIN)
-            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->node.domain, err));
+            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->rw.node.domain, err));
         *n_in += f.number == N_INPUT;
         *n_out += f.number == N_OUTPUT;
         *n_attrs += f.number == N_ATTRIBUTE;
@@ -378,9 +376,9 @@ static ub_status fill_node(reading *r, ubp_proto p)
         if (f.number == N_ATTRIBUTE || f.number == N_METADATA)
             UBP_TRY(ubp_onnx_want(&p, &f, 2, r->s->onnx->err));
         if (f.number == N_INPUT)
-            UBP_TRY(read_edge(r, &p, &f, &r->in[r->node.n_in++]));
+            UBP_TRY(read_edge(r, &p, &f, &r->rw.in[r->rw.node.n_in++]));
         else if (f.number == N_OUTPUT)
-            UBP_TRY(read_edge(r, &p, &f, &r->out[r->node.n_out++]));
+            UBP_TRY(read_edge(r, &p, &f, &r->rw.out[r->rw.node.n_out++]));
         else if (f.number == N_ATTRIBUTE)
             UBP_TRY(read_attr(r, ubp_proto_sub(&p, &f)));
         else if (f.number == N_METADATA)
@@ -411,7 +409,7 @@ ub_status ubp_onnx_constant(ubp_onnx_scope *s, const ubp_onnx_weight *w, int32_t
 /* value_int, value_ints, value_float, value_floats as a tensor; false for others. */
 static ub_status number_constant(reading *r, bool *done)
 {
-    const ubp_attr *a = r->node.n_attrs == 1 ? &r->attrs[0] : NULL;
+    const ubp_attr *a = r->rw.node.n_attrs == 1 ? &r->rw.attrs[0] : NULL;
     ubp_arena *arena = &r->s->g->arena;
     ub_error *err = r->s->onnx->err;
     *done = a && (a->kind == UBP_ATTR_INT || a->kind == UBP_ATTR_INTS ||
@@ -433,26 +431,26 @@ static ub_status number_constant(reading *r, bool *done)
         else
             ((float *)t.data)[i] = (float)(is_list ? a->floats[i] : a->f);
     }
-    return ubp_onnx_set_constant(r->s, r->out[0], &t);
+    return ubp_onnx_set_constant(r->s, r->rw.out[0], &t);
 }
 
 /* *done false: sparse, or strings; the node then stays, without op. */
 static ub_status make_constant(reading *r, bool *done)
 {
     *done = false;
-    if (r->node.n_out != 1 || r->node.n_in != 0)
+    if (r->rw.node.n_out != 1 || r->rw.node.n_in != 0)
         return ubp_fail(
             r->s->onnx->err, UB_ERR_FILE,
             "damaged file: Constant '%s' has %d inputs and %d outputs, expected 0 and 1",
-            r->node.name, r->node.n_in, r->node.n_out);
-    if (r->out[0] == UBP_NO_VALUE) {
+            r->rw.node.name, r->rw.node.n_in, r->rw.node.n_out);
+    if (r->rw.out[0] == UBP_NO_VALUE) {
         *done = true;
         return UB_OK;
     }
     if (!r->has_weight)
         return number_constant(r, done);
     *done = true;
-    return ubp_onnx_constant(r->s, &r->weight, r->out[0], r->node.name);
+    return ubp_onnx_constant(r->s, &r->weight, r->rw.out[0], r->rw.node.name);
 }
 
 /* ---- Adding it ------------------------------------------------------------------------------- */
@@ -499,42 +497,71 @@ static bool is_function(const ubp_onnx *o, const ubp_node *n)
     return size < (int)sizeof(key) && ubp_table_find(&o->functions, key) >= 0;
 }
 
+/* Brings a node of ai.onnx to the newest form and finds its operator. */
+static ub_status modernize(ubp_rewrite *rw)
+{
+    char label[300];
+    if (rw->opset == 0)
+        return ubp_fail(rw->err, UB_ERR_FILE,
+                        "node %s is of ai.onnx, whose version the model does not say",
+                        ubp_node_label(&rw->node, label, sizeof(label)));
+    UBP_TRY(ubp_onnx_modernize(rw));
+    if (!rw->refused)
+        rw->node.op = ubp_op_find(rw->node.op_type, "");
+    return UB_OK;
+}
+
 static ub_status add_node(reading *r)
 {
     ubp_onnx *o = r->s->onnx;
-    ubp_node *n = &r->node;
+    ubp_node *n = &r->rw.node;
     if (strcmp(n->domain, "ai.onnx") == 0)
         n->domain = "";
-    n->in = r->in;
-    n->out = r->out;
-    n->attrs = r->attrs;
-    if (!r->foreign && !is_function(o, n))
+    const bool known = !r->foreign && !is_function(o, n);
+    if (known && !*n->domain)
+        UBP_TRY(modernize(&r->rw));
+    else if (known)
         n->op = ubp_op_find(n->op_type, n->domain);
     if (n->op)
         UBP_TRY(check_arity(r->s->g, n, o->err));
-    return ubp_graph_node(r->s->g, n, NULL, o->err);
+    UBP_TRY(ubp_graph_node(r->s->g, n, NULL, o->err));
+    return ubp_onnx_fact_note(r->s, n);
+}
+
+/* Room for the edges and attributes of a node. */
+static ub_status make_room(ubp_rewrite *rw, size_t n_in, size_t n_out, size_t n_attrs)
+{
+    ubp_arena *arena = &rw->g->arena;
+    if (n_in > INT32_MAX || n_out > INT32_MAX || n_attrs > INT32_MAX)
+        return ubp_fail(rw->err, UB_ERR_UNSUPPORTED, "node '%s' has too many inputs",
+                        rw->node.name);
+    rw->node.in = rw->in = ubp_arena_array(arena, n_in, sizeof(int32_t));
+    rw->node.out = rw->out = ubp_arena_array(arena, n_out, sizeof(int32_t));
+    rw->node.attrs = rw->attrs = ubp_arena_array(arena, n_attrs, sizeof(ubp_attr));
+    return rw->in && rw->out && rw->attrs ? UB_OK
+                                          : ubp_fail_memory(rw->err, n_attrs * sizeof(ubp_attr));
 }
 
 ub_status ubp_onnx_node(ubp_onnx_scope *s, ubp_proto message)
 {
-    reading r = {.s = s, .node = {.name = "", .op_type = "", .domain = ""}};
-    ub_error *err = s->onnx->err;
+    reading r = {.s = s,
+                 .rw = {.s = s,
+                        .g = s->g,
+                        .opset = s->onnx->opset,
+                        .node = {.name = "", .op_type = "", .domain = ""},
+                        .err = s->onnx->err}};
+    const ubp_node *node = &r.rw.node;
     size_t n_in = 0, n_out = 0, n_attrs = 0;
+    bool done = false;
     UBP_TRY(add_meta(&r)); /* for nodes that stand for odd initializers */
     UBP_TRY(scan_node(&r, message, &n_in, &n_out, &n_attrs));
-    if (!*r.node.op_type)
-        return ubp_fail(err, UB_ERR_FILE, "damaged file: node '%s' names no operator", r.node.name);
-    if (n_in > INT32_MAX || n_out > INT32_MAX || n_attrs > INT32_MAX)
-        return ubp_fail(err, UB_ERR_UNSUPPORTED, "node '%s' has too many inputs", r.node.name);
-    r.is_constant = strcmp(r.node.op_type, "Constant") == 0 &&
-                    (!*r.node.domain || strcmp(r.node.domain, "ai.onnx") == 0);
-    r.in = ubp_arena_array(&s->g->arena, n_in, sizeof(int32_t));
-    r.out = ubp_arena_array(&s->g->arena, n_out, sizeof(int32_t));
-    r.attrs = ubp_arena_array(&s->g->arena, n_attrs, sizeof(ubp_attr));
-    if (!r.in || !r.out || !r.attrs)
-        return ubp_fail_memory(err, n_attrs * sizeof(ubp_attr));
+    if (!*node->op_type)
+        return ubp_fail(r.rw.err, UB_ERR_FILE, "damaged file: node '%s' names no operator",
+                        node->name);
+    r.is_constant = strcmp(node->op_type, "Constant") == 0 &&
+                    (!*node->domain || strcmp(node->domain, "ai.onnx") == 0);
+    UBP_TRY(make_room(&r.rw, n_in, n_out, n_attrs));
     UBP_TRY(fill_node(&r, message));
-    bool done = false;
     if (r.is_constant)
         UBP_TRY(make_constant(&r, &done));
     if (!done)
