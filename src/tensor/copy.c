@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-/* A row-major tensor of the dims of `like` (its strides are not looked at). */
 static ub_status make(ub_tensor **out, ub_dtype dtype, int rank, const int64_t *dims, bool zero,
                       ub_error *err)
 {
@@ -43,6 +42,8 @@ void ub_tensor_free(ub_tensor *t)
 
 ub_status ub_tensor_copy(ub_tensor **out, const ub_tensor *t, ub_error *err)
 {
+    *out = NULL;
+    UBP_TRY(ubp_tensor_need_data(t, err));
     UBP_TRY(make(out, t->dtype, t->rank, t->dims, false, err));
     ubp_tensor_move(*out, t);
     return UB_OK;
@@ -78,8 +79,7 @@ static void convert_line(char *dst, ub_dtype dst_type, int64_t dst_stride, const
     }
 }
 
-/* Dims of src in the order of its strides, largest first, merged where both sides allow. Item 1 in
- * ubp_move_prepare's sense cannot be used: the two sides have items of different sizes. */
+/* Dims are merged where both sides allow, then walked line by line. */
 static void convert_strided(const ub_tensor *dst, const ub_tensor *src)
 {
     int64_t dims[UB_MAX_RANK], to[UB_MAX_RANK], from[UB_MAX_RANK], index[UB_MAX_RANK] = {0};
@@ -125,6 +125,8 @@ ub_status ub_tensor_cast(ub_tensor **out, const ub_tensor *t, ub_dtype dtype, ub
 {
     if (t->dtype == dtype)
         return ub_tensor_copy(out, t, err);
+    *out = NULL;
+    UBP_TRY(ubp_tensor_need_data(t, err));
     UBP_TRY(make(out, dtype, t->rank, t->dims, false, err));
     convert_strided(*out, t);
     return UB_OK;
@@ -132,6 +134,8 @@ ub_status ub_tensor_cast(ub_tensor **out, const ub_tensor *t, ub_dtype dtype, ub
 
 ub_status ub_tensor_copy_into(const ub_tensor *dst, const ub_tensor *src, ub_error *err)
 {
+    UBP_TRY(ubp_tensor_need_data(dst, err));
+    UBP_TRY(ubp_tensor_need_data(src, err));
     if (!ubp_same_dims(dst, src)) {
         char from[UBP_SHAPE_TEXT], to[UBP_SHAPE_TEXT];
         return ubp_fail(err, UB_ERR_SHAPE, "cannot copy shape %s into shape %s, expected the same",

@@ -74,6 +74,13 @@ bool ub_tensor_is_contiguous(const ub_tensor *t)
     return dense;
 }
 
+ub_status ubp_tensor_need_data(const ub_tensor *t, ub_error *err)
+{
+    if (t->rank < 0 || (!t->data && ub_tensor_count(t) > 0))
+        return ubp_fail(err, UB_ERR_ARGUMENT, "the tensor is a shape without data");
+    return UB_OK;
+}
+
 bool ubp_same_dims(const ub_tensor *a, const ub_tensor *b)
 {
     if (a->rank != b->rank)

@@ -37,6 +37,8 @@ ub_status ubp_tensor_describe(ub_tensor *t, ub_dtype dtype, int rank, const int6
 void ubp_tensor_set_strides(ub_tensor *t);
 /* Bytes that a row-major tensor of these dims takes; dims were checked by ubp_tensor_describe. */
 size_t ubp_tensor_bytes(const ub_tensor *t);
+/* Refuses tensors that are a shape only: data NULL with elements to read, or rank -1. */
+ub_status ubp_tensor_need_data(const ub_tensor *t, ub_error *err);
 bool ubp_same_dims(const ub_tensor *a, const ub_tensor *b);
 /* "(1, 3, 224, 224)" into text of at least UBP_SHAPE_TEXT bytes; returns text. */
 enum { UBP_SHAPE_TEXT = UB_MAX_RANK * 22 + 4 };
@@ -96,6 +98,11 @@ double ubp_read_f64(const void *p, ub_dtype dtype);
 int64_t ubp_read_i64(const void *p, ub_dtype dtype);
 void ubp_write_f64(void *p, ub_dtype dtype, double v);
 void ubp_write_i64(void *p, ub_dtype dtype, int64_t v);
+
+/* ---- random.c --------------------------------------------------------------------------------- */
+
+/* Philox4x32-10: four random words from a counter and a key. */
+void ubp_philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
 /* ---- index_parse.c ---------------------------------------------------------------------------- */
 
