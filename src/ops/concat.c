@@ -51,7 +51,7 @@ static ub_status concat_ref(const ubp_call *c)
     for (int i = 0; i < c->n_in; i++) {
         int64_t count = c->in[i]->dims[axis];
         ub_tensor dst = ubp_part(out, axis, at, 1, count);
-        ubp_move(c->run, &dst, c->in[i]);
+        ubp_run_move(c->run, &dst, c->in[i]);
         at += count;
     }
     return UB_OK;

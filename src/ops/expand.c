@@ -106,7 +106,7 @@ static ub_status tile_ref(const ubp_call *c)
     ub_tensor done = *out;
     for (int i = 0; i < in->rank; i++)
         done = ubp_part(&done, i, 0, 1, in->dims[i]);
-    ubp_move(c->run, &done, in);
+    ubp_run_move(c->run, &done, in);
     for (int i = in->rank; i-- > 0;) {
         while (done.dims[i] < out->dims[i]) {
             int64_t have = done.dims[i], rest = out->dims[i] - have;
@@ -116,7 +116,7 @@ static ub_status tile_ref(const ubp_call *c)
             int64_t more = rest < have ? rest : have;
             ub_tensor src = ubp_part(&all, i, 0, 1, more);
             ub_tensor dst = ubp_part(&all, i, have, 1, more);
-            ubp_move(c->run, &dst, &src);
+            ubp_run_move(c->run, &dst, &src);
             done = ubp_part(&all, i, 0, 1, have + more);
         }
     }

@@ -55,7 +55,7 @@ static ub_status constant_ref(const ubp_call *c)
     const constant_attr *attr = c->attr;
     const ub_tensor *out = c->out[0];
     ub_tensor value = ubp_repeated(out->dtype, out->rank, out->dims, attr->value.bytes);
-    ubp_move(c->run, out, &value);
+    ubp_run_move(c->run, out, &value);
     return UB_OK;
 }
 

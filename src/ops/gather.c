@@ -105,7 +105,7 @@ static void gather_slabs(const ubp_call *c, int axis, const int64_t *index)
             src.strides[r] = data->strides[a];
             dst.strides[r] = out->strides[a < axis ? a : a + shape->rank - 1];
         }
-        ubp_move(c->run, &dst, &src);
+        ubp_run_move(c->run, &dst, &src);
         for (int a = shape->rank; a-- > 0;) {
             if (++at[a] < shape->dims[a])
                 break;

@@ -43,7 +43,7 @@ static void move_range(void *arg, int64_t begin, int64_t end)
     ubp_tensor_move(&dst, &src);
 }
 
-void ubp_move(const ubp_run *run, const ub_tensor *dst, const ub_tensor *src)
+void ubp_run_move(const ubp_run *run, const ub_tensor *dst, const ub_tensor *src)
 {
     int64_t bytes = ub_tensor_count(dst) * (int64_t)ub_dtype_size(dst->dtype);
     if (bytes == 0)
@@ -81,7 +81,7 @@ ub_status ubp_ref_from_view(const ubp_call *c)
         if (ub_tensor_count(&dst) == 0)
             continue;
         src.data = (char *)c->in[0]->data + offset;
-        ubp_move(c->run, &dst, &src);
+        ubp_run_move(c->run, &dst, &src);
     }
     return UB_OK;
 }
@@ -150,4 +150,37 @@ ub_status ubp_want_in_bounds(const ubp_call *c, int64_t *idx, int64_t n, int64_t
             idx[i] += dim;
     }
     return UB_OK;
+}
+
+ub_status ubp_dense_input(const ubp_call *c, int in, ub_tensor *dense, void **owned)
+{
+    const ub_tensor *t = c->in[in];
+    *owned = NULL;
+    *dense = *t;
+    if (ub_tensor_is_contiguous(t) || ub_tensor_count(t) == 0)
+        return UB_OK;
+    UBP_TRY(ubp_tensor_describe(dense, t->dtype, t->rank, t->dims, c->err));
+    *owned = ubp_malloc_aligned(ubp_tensor_bytes(dense));
+    if (!*owned)
+        return ubp_fail_memory(c->err, ubp_tensor_bytes(dense));
+    dense->data = *owned;
+    ubp_tensor_move(dense, t);
+    return UB_OK;
+}
+
+uint64_t ubp_order_key(const void *p, ub_dtype dtype)
+{
+    const uint64_t sign = (uint64_t)1 << 63;
+    if (!ubp_is_float(dtype)) {
+        uint64_t bits = (uint64_t)ubp_read_i64(p, dtype);
+        return ubp_is_signed(dtype) ? bits ^ sign : bits;
+    }
+    double v = ubp_read_f64(p, dtype);
+    uint64_t bits;
+    if (v != v)
+        return UINT64_MAX;
+    if (v == 0)
+        v = 0;
+    memcpy(&bits, &v, sizeof bits);
+    return bits & sign ? ~bits : bits | sign;
 }

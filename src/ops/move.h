@@ -12,7 +12,7 @@
  */
 
 /* dst[...] = src[...] like ubp_tensor_move(), large ones on several threads. */
-void ubp_move(const ubp_run *run, const ub_tensor *dst, const ub_tensor *src);
+void ubp_run_move(const ubp_run *run, const ub_tensor *dst, const ub_tensor *src);
 /* Indices start, start + step, ... (count of them) of one axis, as a view. */
 ub_tensor ubp_part(const ub_tensor *t, int axis, int64_t start, int64_t step, int64_t count);
 /* A view of dims dims where every element is the one at value. */
@@ -44,6 +44,20 @@ ub_status ubp_want_index(const ubp_call *c, int in);
 /* All integers of input `in`, row-major, copied into run->scratch, so that they may be changed.
  * The call must have a run and the data. */
 ub_status ubp_index_data(const ubp_call *c, int in, int64_t **out);
+/* Input `in` row-major, for reading while inferring too: *dense is the input itself, or a copy
+ * whose memory is *owned (freed with ubp_free(), NULL: nothing to free). The data must be there. */
+ub_status ubp_dense_input(const ubp_call *c, int in, ub_tensor *dense, void **owned);
+/* Steps `at` to the next element of dims, row-major. */
+static inline void ubp_next_index(int64_t *at, int rank, const int64_t *dims)
+{
+    for (int i = rank; i-- > 0;) {
+        if (++at[i] < dims[i])
+            return;
+        at[i] = 0;
+    }
+}
+/* A key whose unsigned order is that of the numbers: NaN above all, -0 and 0 the same. */
+uint64_t ubp_order_key(const void *p, ub_dtype dtype);
 /* idx in -dim..dim-1 to 0..dim-1, or an error. */
 ub_status ubp_want_in_bounds(const ubp_call *c, int64_t *idx, int64_t n, int64_t dim, int axis);
 

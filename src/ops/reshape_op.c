@@ -46,13 +46,13 @@ static ub_status reshape_ref(const ubp_call *c)
     ub_tensor view = *src;
     if (ubp_reshape_view(&view, src, dst->rank, dst->dims)) {
         view.data = src->data;
-        ubp_move(c->run, dst, &view);
+        ubp_run_move(c->run, dst, &view);
         return UB_OK;
     }
     view = *dst;
     if (ubp_reshape_view(&view, dst, src->rank, src->dims)) {
         view.data = dst->data;
-        ubp_move(c->run, &view, src);
+        ubp_run_move(c->run, &view, src);
         return UB_OK;
     }
     reshape_walk(dst, src);

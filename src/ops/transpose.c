@@ -188,7 +188,7 @@ static ub_status depth_to_space_ref(const ubp_call *c)
     if (ub_tensor_count(c->out[0]) == 0)
         return UB_OK;
     space_split(c->attr, c->in[0], c->out[0], &deep, &wide);
-    ubp_move(c->run, &wide, &deep);
+    ubp_run_move(c->run, &wide, &deep);
     return UB_OK;
 }
 
@@ -198,7 +198,7 @@ static ub_status space_to_depth_ref(const ubp_call *c)
     if (ub_tensor_count(c->out[0]) == 0)
         return UB_OK;
     space_split(c->attr, c->out[0], c->in[0], &deep, &wide);
-    ubp_move(c->run, &deep, &wide);
+    ubp_run_move(c->run, &deep, &wide);
     return UB_OK;
 }
 
