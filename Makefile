@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin list of verbs over CMake. `make help` prints them.
+
+BUILD ?= build
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+PYTHON ?= python3
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+PACKAGES := build-essential cmake ninja-build pkg-config libdnnl-dev libnanopb-dev libzip-dev \
+            libjansson-dev libspng-dev libturbojpeg0-dev libstb-dev libcmocka-dev \
+            clang clang-format libomp-dev libclang-rt-dev python3 python3-venv
+VENV := $(BUILD)/venv
+
+.PHONY: all deps configure build venv demo test test-quick asan clang reference bench fuzz format \
+        install clean help
+
+all: build
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+deps: ## install the Debian packages that are missing (with sudo where not root)
+	@scripts/deps.sh "$(SUDO)" $(PACKAGES)
+
+configure:
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	    -DUB_PYTHON=$(abspath $(VENV))/bin/python >$(BUILD).configure.log 2>&1 || \
+	    { cat $(BUILD).configure.log; rm -f $(BUILD).configure.log; exit 1; }
+	@rm -f $(BUILD).configure.log
+
+build: configure ## Release build in build/
+	@cmake --build $(BUILD) -j $(JOBS)
+
+venv: ## the Python packages the tests compare with, in build/venv
+	@scripts/venv.sh $(VENV) tests/requirements.txt
+
+demo: deps ## build, and run the main job on a trained model and real pictures
+	@$(MAKE) --no-print-directory build
+	@examples/demo.sh $(BUILD)/bin/unbatch
+
+test: deps ## everything: Release, without oneDNN, sanitizers, clang
+	@$(MAKE) --no-print-directory venv
+	@scripts/test.sh "$(BUILD)" "$(JOBS)"
+
+test-quick: build venv ## the Release tests only
+	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+asan: ## a build with AddressSanitizer and UndefinedBehaviorSanitizer in build-asan/
+	@cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DUNBATCH_SANITIZE=ON \
+	    -DUB_PYTHON=$(abspath $(VENV))/bin/python
+	@cmake --build $(BUILD)-asan -j $(JOBS)
+
+bench: build ## compare with onnxruntime, openvino and PyTorch, in a venv of its own
+	@scripts/venv.sh $(BUILD)/bench-venv bench/requirements.txt
+	@$(BUILD)/bench-venv/bin/python bench/compare.py --build $(BUILD)
+
+fuzz: ## libFuzzer programs in build-fuzz/, run each for a minute
+	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DUNBATCH_FUZZ=ON \
+	    -DUNBATCH_TESTS=OFF -DUNBATCH_OPENMP=OFF -DUNBATCH_ONEDNN=OFF
+	@cmake --build $(BUILD)-fuzz -j $(JOBS)
+	@for f in $(BUILD)-fuzz/bin/fuzz_*; do $$f -max_total_time=60 -close_fd_mask=1; done
+
+format: ## lay out all C files as .clang-format says
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build ## into PREFIX (default /usr/local); DESTDIR is honoured
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## remove the build folders
+	@rm -rf $(BUILD) $(BUILD)-*
