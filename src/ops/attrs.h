@@ -61,6 +61,8 @@ typedef struct ubp_gemm_attr {
 /* Softmax, LogSoftmax, Hardmax. */
 typedef struct ubp_softmax_attr {
     int64_t axis; /* as in the file: may be negative; default -1 */
+    bool flatten; /* opset < 13: one distribution over all dims from axis on; our own attribute, set
+                     by load/ */
 } ubp_softmax_attr;
 
 /* BatchNormalization, LayerNormalization, InstanceNormalization, GroupNormalization,

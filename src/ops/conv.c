@@ -276,6 +276,8 @@ static ub_status conv_ref(const ubp_call *call)
     if (ubp_run_cancelled(call->run))
         return UBP_CANCELLED(call);
     UBP_TRY(ubp_conv_window(call, &win));
+    if (ub_tensor_count(call->out[0]) == 0)
+        return UB_OK;
     ubp_conv_run(call->run, &win, x->dtype, x->dims[0], x->dims[1], w->dims[0], x->data, w->data,
                  ubp_has_in(call, 2) ? call->in[2]->data : NULL, call->out[0]->data);
     return UB_OK;
