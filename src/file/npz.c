@@ -183,7 +183,7 @@ static ub_status add_name(ub_npz *z, ubp_table *seen, const char *name, size_t l
     z->tensors[z->n] = NULL;
     z->n++;
     if (ubp_table_find(seen, copy) >= 0)
-        return ubp_fail(err, UB_ERR_FILE, "damaged: two members are called '%s'", name);
+        return ubp_fail(err, UB_ERR_FILE, "damaged: two members have this name");
     return ubp_table_add(seen, copy, z->n - 1, err);
 }
 
@@ -209,6 +209,8 @@ static ub_status read_archive(ub_npz *z, zip_t *archive, size_t archive_size, ub
         if (status == UB_OK)
             status =
                 read_member(&z->tensors[z->n - 1], archive, (uint64_t)i, &st, archive_size, err);
+        if (status != UB_OK)
+            ubp_error_prefix(err, "%s", st.name);
     }
     ubp_table_release(&seen);
     return status;
