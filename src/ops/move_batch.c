@@ -3,6 +3,8 @@
  * Words for the batch rules of operators that move elements. A rule says where the samples go; the
  * last step of each compares that with how the output's dims grow with the batch.
  */
+#include <string.h>
+
 #include "ops/move.h"
 
 void ubp_samples_words(ubp_batch *b, int k, int i)
@@ -54,6 +56,15 @@ bool ubp_samples_plain(ubp_batch *b, int first, int last, const char *why)
     return true;
 }
 
+/* Integers that are the same for one sample more do not count samples after all: dim 1 of a shape
+ * whose dim 0 does. */
+static bool counts_nothing(const ub_tensor *now, const ub_tensor *next)
+{
+    return now->data && next->data && ubp_same_dims(now, next) && ub_tensor_is_contiguous(now) &&
+           ub_tensor_is_contiguous(next) &&
+           memcmp(now->data, next->data, ubp_tensor_bytes(now)) == 0;
+}
+
 void ubp_samples_fit(ubp_batch *b, int k)
 {
     const ub_tensor *now = b->call->out[k];
@@ -71,6 +82,8 @@ void ubp_samples_fit(ubp_batch *b, int k)
             fits = next->dims[i] == want;
         }
     }
+    if (fits && map->sized && b->grown && counts_nothing(now, &b->grown[k]))
+        map->sized = false;
     if (fits)
         return;
     map->kind = UBP_SAMPLES_NONE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ScatterElements, Scatter (its name before opset 11) and ScatterND: a copy of the data with some
- * elements or slices set from updates, or joined with them. Updates are applied in row-major order,
+ * ScatterElements, ScatterND: a copy of the data with some elements or slices set from updates, or
+ * joined with them. Updates are applied in row-major order,
  * so that of two for the same place the later one stays. Follows ONNX opset 18.
  */
 #include <string.h>
@@ -210,23 +210,19 @@ static void scatter_elements_batch(ubp_batch *b)
     ubp_samples_fit(b, 0);
 }
 
-#define SCATTER_ELEMENTS(id, text)                                                                 \
-    const ubp_op ubp_op_##id = {                                                                   \
-        .name = text,                                                                              \
-        .domain = "",                                                                              \
-        .min_in = 3,                                                                               \
-        .max_in = 3,                                                                               \
-        .min_out = 1,                                                                              \
-        .max_out = 1,                                                                              \
-        .attr_size = sizeof(scatter_attr),                                                         \
-        .attrs = scatter_attrs,                                                                    \
-        .infer = scatter_elements_infer,                                                           \
-        .batch = scatter_elements_batch,                                                           \
-        .ref = scatter_elements_ref,                                                               \
-    };
-
-SCATTER_ELEMENTS(scatter_elements, "ScatterElements")
-SCATTER_ELEMENTS(scatter, "Scatter")
+const ubp_op ubp_op_scatter_elements = {
+    .name = "ScatterElements",
+    .domain = "",
+    .min_in = 3,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    .attr_size = sizeof(scatter_attr),
+    .attrs = scatter_attrs,
+    .infer = scatter_elements_infer,
+    .batch = scatter_elements_batch,
+    .ref = scatter_elements_ref,
+};
 
 /* ---- ScatterND ---------------------------------------------------------------------------------
  */

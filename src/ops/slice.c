@@ -27,7 +27,7 @@ static void slice_axis(slice_spec *s, int axis, int64_t dim, int64_t start, int6
         way = (uint64_t)(step > 0 ? end - start : start - end);
     s->start[axis] = start;
     s->count[axis] = way == 0 ? 0 : (int64_t)((way - 1) / stride) + 1;
-    s->step[axis] = s->count[axis] > 1 ? step : 1;
+    s->step[axis] = step;
     s->cut[axis] = true;
 }
 
@@ -90,7 +90,8 @@ static bool slice_view(const ubp_call *c, int k, int64_t *offset)
         return true;
     for (int i = 0; i < in->rank; i++) {
         *offset += s.start[i] * in->strides[i];
-        c->out[k]->strides[i] = in->strides[i] * s.step[i];
+        /* Alone, an entry has no next one: the step may be anything. */
+        c->out[k]->strides[i] = in->strides[i] * (s.count[i] > 1 ? s.step[i] : 1);
     }
     return true;
 }
