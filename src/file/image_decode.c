@@ -67,7 +67,8 @@ ub_status ubp_image_set_channels(ubp_image *image, int channels, ub_error *err)
 
 static ub_status fail_png(ub_error *err, int code)
 {
-    if (code == SPNG_EMEM)
+    /* zlib's inflateInit fails for want of memory only. */
+    if (code == SPNG_EMEM || code == SPNG_EZLIB_INIT)
         return ubp_fail(err, UB_ERR_MEMORY, "out of memory in a PNG picture");
     return ubp_fail(err, UB_ERR_FILE, "damaged PNG: %s", spng_strerror(code));
 }
@@ -125,6 +126,8 @@ static ub_status decode_jpeg_pixels(ubp_image *out, tjhandle jpeg, const void *b
     int width = 0, height = 0, sampling = 0, colors = 0;
     if (tjDecompressHeader3(jpeg, bytes, size, &width, &height, &sampling, &colors) != 0)
         return ubp_fail(err, UB_ERR_FILE, "damaged JPEG: %s", tjGetErrorStr2(jpeg));
+    if (width == 0 || height == 0) /* tables only, which is no failure for turbojpeg */
+        return ubp_fail(err, UB_ERR_FILE, "damaged JPEG: no picture in it");
     if (colors == TJCS_CMYK || colors == TJCS_YCCK)
         return ubp_fail(err, UB_ERR_UNSUPPORTED,
                         "a JPEG picture in CMYK, for printing; grey and RGB are supported");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * .npy bytes that are right, odd and damaged. What NumPy itself writes and reads is compared in
- * compare_numpy.py; the headers here are spelled out after numpy/lib/format.py.
+ * file_numpy.py; the headers here are spelled out after numpy/lib/format.py.
  */
 #include "file/file.h"
 #include "file/scratch.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* .npz archives that are right and damaged. NumPy's own are compared in compare_numpy.py. */
+/* .npz archives that are right and damaged. NumPy's own are compared in file_numpy.py. */
 #include "file/file.h"
 #include "file/scratch.h"
 
