@@ -38,12 +38,14 @@ typedef struct ubp_onnx_meta {
     const char *name_scopes;     /* pkg.torch.onnx.name_scopes, or NULL */
     const char *class_hierarchy; /* pkg.torch.onnx.class_hierarchy, or NULL */
     const char *rule_name;       /* pkg.onnxscript.rewriter.rule_name, or NULL */
+    const char *fx_node;         /* pkg.torch.onnx.fx_node, or NULL */
 } ubp_onnx_meta;
 
 /* onnx_layers.c: fills g->layers, node->layer and g->layer_names from exporters' metadata and node
- * names. meta: [n_nodes], in the order of g->nodes. initializers: the names of the file's
- * initializers (module paths are known from them). Called after ubp_graph_sort(). Nodes added by
- * opset rewriting carry the name and meta of the node they came from. */
+ * names. producer_name: a version may follow it. meta: [n_nodes], in the order of g->nodes.
+ * initializers: the names of the file's initializers (module paths are known from them). Called
+ * after ubp_graph_sort(). Nodes added by opset rewriting carry the name and meta of the node they
+ * came from. */
 ub_status ubp_onnx_layers(ubp_graph *g, const char *producer_name, const ubp_onnx_meta *meta,
                           const char *const *initializers, size_t n_initializers, ub_error *err);
 

@@ -330,8 +330,10 @@ static ub_status read_meta(reading *r, ubp_proto message)
 {
     static const char *const keys[] = {"pkg.torch.onnx.name_scopes",
                                        "pkg.torch.onnx.class_hierarchy",
-                                       "pkg.onnxscript.rewriter.rule_name"};
-    const char **slots[] = {&r->meta.name_scopes, &r->meta.class_hierarchy, &r->meta.rule_name};
+                                       "pkg.onnxscript.rewriter.rule_name",
+                                       "pkg.torch.onnx.fx_node"};
+    const char **slots[] = {&r->meta.name_scopes, &r->meta.class_hierarchy, &r->meta.rule_name,
+                            &r->meta.fx_node};
     ub_error *err = r->s->onnx->err;
     ubp_proto_field key, value;
     UBP_TRY(ubp_onnx_entry(message, &key, &value, err));
