@@ -103,7 +103,8 @@ typedef struct ub_tensor {
     int64_t dims[UB_MAX_RANK];    /* dims[0 .. rank-1], each >= 0 */
     int64_t strides[UB_MAX_RANK]; /* in bytes, may be 0 or negative */
     void *data;                   /* element (0, 0, ...) */
-    ub_buffer *buffer;            /* what keeps data alive; NULL when borrowed */
+    ub_buffer *buffer;            /* what keeps data alive: counted by what came through `**out`,
+                                     only named by views; NULL where the memory is yours */
 } ub_tensor;
 
 /* A new tensor, row-major, zero-filled. */
