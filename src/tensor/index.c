@@ -61,6 +61,9 @@ static ub_status survey(selection *s, const ub_index_item *items, int n)
             return ubp_fail(s->err, UB_ERR_ARGUMENT,
                             "index has more than one '...', expected at most one");
         if (items[i].kind == UB_INDEX_ARRAY) {
+            if (!array)
+                return ubp_fail(s->err, UB_ERR_ARGUMENT, "index item %d has no array", i);
+            UBP_TRY(ubp_tensor_need_data(array, s->err));
             /* Python's [] has no type of its own: an empty array of any type will do. */
             if (!is_mask(&items[i]) && !ubp_is_integer(array->dtype) && ub_tensor_count(array) > 0)
                 return ubp_fail(s->err, UB_ERR_ARGUMENT,

@@ -66,7 +66,8 @@ bool ubp_reshape_view(ub_tensor *view, const ub_tensor *t, int rank, const int64
 /* dst[...] = src[...], same dims and dtype, any strides, no overlap. Never fails. */
 void ubp_tensor_move(const ub_tensor *dst, const ub_tensor *src);
 
-/* ---- dtype.c, half.c, dtype_convert.c ------------------------------------------------------------ */
+/* ---- dtype.c, half.c, dtype_convert.c
+ * ------------------------------------------------------------ */
 
 static inline bool ubp_is_float(ub_dtype d)
 {
@@ -86,7 +87,7 @@ static inline bool ubp_is_integer(ub_dtype d)
 }
 
 float ubp_f16_to_f32(uint16_t h);
-uint16_t ubp_f32_to_f16(float f); /* nearest even */
+uint16_t ubp_f32_to_f16(float f);  /* nearest even */
 uint16_t ubp_f64_to_f16(double d); /* one rounding */
 float ubp_bf16_to_f32(uint16_t h);
 uint16_t ubp_f32_to_bf16(float f); /* nearest even, NaN kept */
@@ -99,12 +100,14 @@ int64_t ubp_read_i64(const void *p, ub_dtype dtype);
 void ubp_write_f64(void *p, ub_dtype dtype, double v);
 void ubp_write_i64(void *p, ub_dtype dtype, int64_t v);
 
-/* ---- random.c --------------------------------------------------------------------------------- */
+/* ---- random.c ---------------------------------------------------------------------------------
+ */
 
 /* Philox4x32-10: four random words from a counter and a key. */
 void ubp_philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
-/* ---- index_parse.c ---------------------------------------------------------------------------- */
+/* ---- index_parse.c ----------------------------------------------------------------------------
+ */
 
 /* A parsed index; arrays are owned. */
 typedef struct ubp_index {

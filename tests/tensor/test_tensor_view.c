@@ -171,6 +171,12 @@ static void shape_only(void **state)
     assert_int_equal(ub_tensor_copy_into(&t, &t, NULL), UB_ERR_ARGUMENT);
     assert_int_equal(ub_tensor_index(&out, &t, "[[0]]", NULL), UB_ERR_ARGUMENT);
     assert_int_equal(ub_tensor_str(&text, &t, NULL), UB_ERR_ARGUMENT);
+    ub_index_item item = {.kind = UB_INDEX_ARRAY, .array = &t};
+    assert_int_equal(ub_tensor_index_items(&out, &t, &item, 1, NULL), UB_ERR_ARGUMENT);
+    item.array = NULL;
+    assert_int_equal(ub_tensor_index_items(&out, &t, &item, 1, NULL), UB_ERR_ARGUMENT);
+    item.kind = (ub_index_kind)9;
+    assert_int_equal(ub_tensor_index_items(&out, &t, &item, 1, NULL), UB_ERR_ARGUMENT);
     t.rank = -1;
     assert_int_equal(ub_tensor_str(&text, &t, NULL), UB_ERR_ARGUMENT);
     assert_null(out);
