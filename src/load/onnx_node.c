@@ -328,10 +328,9 @@ static ub_status read_edge(reading *r, const ubp_proto *p, const ubp_proto_field
 
 static ub_status read_meta(reading *r, ubp_proto message)
 {
-    static const char *const keys[] = {"pkg.torch.onnx.name_scopes",
-                                       "pkg.torch.onnx.class_hierarchy",
-                                       "pkg.onnxscript.rewriter.rule_name",
-                                       "pkg.torch.onnx.fx_node"};
+    static const char *const keys[] = {
+        "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.class_hierarchy",
+        "pkg.onnxscript.rewriter.rule_name", "pkg.torch.onnx.fx_node"};
     const char **slots[] = {&r->meta.name_scopes, &r->meta.class_hierarchy, &r->meta.rule_name,
                             &r->meta.fx_node};
     ub_error *err = r->s->onnx->err;
