@@ -88,9 +88,8 @@ static ub_status sort_want(getter *g, want *w)
                         value_name(g, w), n->name, n->op_type, w->map.why ? w->map.why : "");
     }
     UBP_TRY(ubp_pick_samples(&w->pick, &w->index, g->samples, g->err));
-    /* Row numbers are what they are in the batch. */
-    w->partly = (!w->map.coupled && !w->map.positional) || alone;
-    if (!w->partly && w->map.coupled)
+    w->partly = !w->map.coupled || alone;
+    if (!w->partly)
         add_note(g, w);
     return UB_OK;
 }

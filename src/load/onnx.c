@@ -5,7 +5,6 @@
  */
 #include "load/onnx.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -389,9 +388,9 @@ ub_status ubp_load_onnx(ubp_loaded *out, const char *folder, const uint8_t *byte
     ubp_onnx o = {.loaded = out, .folder = folder, .err = err};
     const ub_status status = load(&o, bytes, size);
     for (size_t i = 0; i < out->n_external; i++)
-        free(o.external[i]); /* from realpath */
+        ubp_free(o.external[i]);
     ubp_free(o.external);
-    free(o.real_folder);
+    ubp_free(o.real_folder);
     ubp_free(o.initializers);
     ubp_free(o.meta);
     ubp_table_release(&o.functions);

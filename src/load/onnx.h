@@ -145,6 +145,7 @@ int32_t ubp_rw_in(const ubp_rewrite *rw, int k);
 ub_status ubp_rw_set_in(ubp_rewrite *rw, int k, int32_t value);
 void ubp_rw_drop(ubp_rewrite *rw, const char *attr);
 ub_status ubp_rw_set_int(ubp_rewrite *rw, const char *attr, int64_t value);
+ub_status ubp_rw_set_float(ubp_rewrite *rw, const char *attr, float value);
 /* value: a literal. */
 ub_status ubp_rw_set_string(ubp_rewrite *rw, const char *attr, const char *value);
 /* Attribute of integers -> constant input k, where the attribute is there. */
@@ -189,6 +190,7 @@ ub_status ubp_fix_groupnorm(ubp_rewrite *rw);
 ub_status ubp_fix_lp_pool(ubp_rewrite *rw);
 ub_status ubp_fix_prelu(ubp_rewrite *rw);
 ub_status ubp_fix_roialign(ubp_rewrite *rw);
+ub_status ubp_fix_selu(ubp_rewrite *rw);
 ub_status ubp_fix_softmax(ubp_rewrite *rw);
 
 #endif

@@ -7,8 +7,16 @@
 #include "load/onnx.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+static char *copy_text(const char *s)
+{
+    const size_t n = strlen(s) + 1;
+    char *copy = ubp_malloc(n);
+    return copy ? memcpy(copy, s, n) : NULL;
+}
 
 /* Whether a component of the path is "..". */
 static bool climbs(const char *path)
@@ -44,70 +52,80 @@ static ub_status check_location(const ubp_onnx *o, const ubp_onnx_weight *w, ub_
     return UB_OK;
 }
 
-/* The path without links; it must begin with the folder's. Freed with free(), as realpath's. */
-static ub_status resolve(ubp_onnx *o, const ubp_onnx_weight *w, char **out, ub_error *err)
+/* The model's folder without links, found once. */
+static ub_status resolve_folder(ubp_onnx *o, ub_error *err)
 {
-    if (!o->real_folder && !(o->real_folder = realpath(o->folder, NULL)))
+    char path[PATH_MAX];
+    if (o->real_folder)
+        return UB_OK;
+    if (!realpath(o->folder, path))
         return ubp_fail(err, UB_ERR_FILE, "cannot open the model's folder '%s': %s", o->folder,
                         strerror(errno));
+    o->real_folder = copy_text(path);
+    return o->real_folder ? UB_OK : ubp_fail_memory(err, strlen(path));
+}
+
+/* The path of the data without links, [PATH_MAX]; it must begin with the folder's. */
+static ub_status resolve(const ubp_onnx *o, const ubp_onnx_weight *w, char *out, ub_error *err)
+{
     ubp_text path = {0};
     ubp_text_add(&path, o->real_folder);
     ubp_text_add(&path, "/");
     ubp_text_add(&path, w->location);
-    *out = path.failed ? NULL : realpath(path.s, NULL);
-    const int why = path.failed ? ENOMEM : errno;
+    if (path.failed) {
+        ubp_text_free(&path);
+        return ubp_fail_memory(err, strlen(w->location));
+    }
+    const bool found = realpath(path.s, out) != NULL;
+    const int why = errno;
     ubp_text_free(&path);
-    if (!*out)
+    if (!found)
         return ubp_fail(err, UB_ERR_FILE, "external data '%s' of tensor '%s' cannot be opened: %s",
                         w->location, w->name, strerror(why));
     const size_t n = strlen(o->real_folder);
     const bool at_root = strcmp(o->real_folder, "/") == 0;
-    if (strncmp(*out, o->real_folder, n) == 0 && (at_root || (*out)[n] == '/'))
+    if (strncmp(out, o->real_folder, n) == 0 && (at_root || out[n] == '/'))
         return UB_OK;
-    free(*out);
-    *out = NULL;
     return ubp_fail(err, UB_ERR_FILE,
                     "external data '%s' of tensor '%s' is a link that leads out of the model's"
                     " folder",
                     w->location, w->name);
 }
 
-/* The mapping of a resolved path. Takes the path. */
-static ub_status map_once(ubp_onnx *o, char *path, const ub_buffer **out, ub_error *err)
+/* The mapping of a resolved path. */
+static ub_status map_once(ubp_onnx *o, const char *path, const ub_buffer **out, ub_error *err)
 {
     ubp_loaded *l = o->loaded;
     for (size_t i = 0; i < l->n_external; i++) {
         if (strcmp(o->external[i], path) == 0) {
             *out = l->external[i];
-            free(path);
             return UB_OK;
         }
     }
-    ub_buffer *b = NULL;
-    ub_status status =
-        ubp_grow((void **)&o->external, &o->cap_external, l->n_external, sizeof(char *), err);
-    if (status == UB_OK)
-        status = ubp_grow((void **)&l->external, &l->cap_external, l->n_external,
-                          sizeof(ub_buffer *), err);
-    if (status == UB_OK)
-        status = ubp_map_file(&b, path, err);
+    const size_t n = l->n_external;
+    UBP_TRY(ubp_grow((void **)&o->external, &o->cap_external, n, sizeof(char *), err));
+    UBP_TRY(ubp_grow((void **)&l->external, &l->cap_external, n, sizeof(ub_buffer *), err));
+    char *copy = copy_text(path);
+    if (!copy)
+        return ubp_fail_memory(err, strlen(path));
+    const ub_status status = ubp_map_file(&l->external[n], path, err);
     if (status != UB_OK) {
-        free(path);
+        ubp_free(copy);
         return status;
     }
-    o->external[l->n_external] = path;
-    l->external[l->n_external++] = b;
-    *out = b;
+    o->external[n] = copy;
+    *out = l->external[l->n_external++];
     return UB_OK;
 }
 
 ub_status ubp_onnx_external(ubp_onnx *o, const ubp_onnx_weight *w, size_t size, const uint8_t **out)
 {
     ub_error *err = o->err;
-    char *path = NULL;
+    char path[PATH_MAX];
     const ub_buffer *b = NULL;
     UBP_TRY(check_location(o, w, err));
-    UBP_TRY(resolve(o, w, &path, err));
+    UBP_TRY(resolve_folder(o, err));
+    UBP_TRY(resolve(o, w, path, err));
     UBP_TRY(map_once(o, path, &b, err));
     if (w->has_length && w->length != size)
         return ubp_fail(err, UB_ERR_FILE,

@@ -70,6 +70,7 @@ static const rule rules[] = {
     {"RoiAlign", 15, ubp_fix_roialign},
     {"Scan", 8, ubp_fix_scan},
     {"Scatter", ALWAYS, ubp_fix_scatter},
+    {"Selu", 5, ubp_fix_selu},
     {"Slice", 9, ubp_fix_slice},
     {"Softmax", 12, ubp_fix_softmax},
     {"Split", 17, ubp_fix_split},

@@ -102,7 +102,8 @@ ub_status ubp_fix_softmax(ubp_rewrite *rw)
     const int32_t x = ubp_rw_in(rw, 0);
     const int rank = ubp_onnx_fact_of(rw->s, x).rank;
     UBP_TRY(ubp_attr_int(&rw->node, "axis", 1, &axis, rw->err));
-    if (axis == -1 || axis == rank - 1 || rw->node.n_out != 1 || x == UBP_NO_VALUE)
+    const bool is_last = axis == -1 || (rank > 0 && axis == rank - 1);
+    if (is_last || rw->node.n_out != 1 || x == UBP_NO_VALUE)
         return ubp_rw_set_int(rw, "axis", -1);
 
     const ubp_attr from = {.name = "axis", .kind = UBP_ATTR_INT, .i = axis, .s = ""};
@@ -294,4 +295,12 @@ ub_status ubp_fix_lp_pool(ubp_rewrite *rw)
 ub_status ubp_fix_roialign(ubp_rewrite *rw)
 {
     return ubp_rw_set_string(rw, "coordinate_transformation_mode", "output_half_pixel");
+}
+
+/* Selu-1: its numbers were given with four decimals. */
+ub_status ubp_fix_selu(ubp_rewrite *rw)
+{
+    if (!ubp_node_attr(&rw->node, "alpha"))
+        UBP_TRY(ubp_rw_set_float(rw, "alpha", 1.6732F));
+    return ubp_node_attr(&rw->node, "gamma") ? UB_OK : ubp_rw_set_float(rw, "gamma", 1.0507F);
 }

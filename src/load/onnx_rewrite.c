@@ -56,6 +56,12 @@ ub_status ubp_rw_set_int(ubp_rewrite *rw, const char *attr, int64_t value)
     return set_attr(rw, &(ubp_attr){.name = attr, .kind = UBP_ATTR_INT, .i = value, .s = ""});
 }
 
+ub_status ubp_rw_set_float(ubp_rewrite *rw, const char *attr, float value)
+{
+    return set_attr(rw,
+                    &(ubp_attr){.name = attr, .kind = UBP_ATTR_FLOAT, .f = (double)value, .s = ""});
+}
+
 ub_status ubp_rw_set_string(ubp_rewrite *rw, const char *attr, const char *value)
 {
     return set_attr(
