@@ -84,7 +84,8 @@ static int width_of_names(const ub_summary *sum, const filter *f)
     return width > 60 ? 60 : width;
 }
 
-static void print_row(const ub_row *row, int width)
+/* Returns whether the layer is marked as not wholly in the file. */
+static bool print_row(const ub_row *row, int width)
 {
     char in[512], out[512], params[32], macs[32], batch[48], shapes[1200];
     count_text(params, sizeof params, row->layer->n_params);
@@ -92,12 +93,11 @@ static void print_row(const ub_row *row, int width)
     batch_text(batch, sizeof batch, row);
     snprintf(shapes, sizeof shapes, "%s -> %s", dims_text(in, sizeof in, &row->in),
              dims_text(out, sizeof out, &row->out));
-    printf("%-*s  %-22s %-40s %8s %8s  %s\n", width, row->layer->name, row->layer->type, shapes,
-           params, macs, batch);
-    if (row->layer->missing)
-        printf("%*s! %s\n", width + 2, "", row->layer->missing);
+    printf("%-*s  %-22s %-40s %8s %8s  %s%s\n", width, row->layer->name, row->layer->type, shapes,
+           params, macs, batch, row->layer->missing ? " *" : "");
     if (row->mixed)
         printf("%*sMIXED: %s\n", width + 2, "", row->mixed);
+    return row->layer->missing != NULL;
 }
 
 static void print_table(const cli_run *r, const ub_summary *sum, const filter *f)
@@ -115,20 +115,28 @@ static void print_table(const cli_run *r, const ub_summary *sum, const filter *f
     printf("\n%-*s  %-22s %-40s %8s %8s  %s\n", width, "layer", "type", "in -> out", "params",
            "MACs", "batch axis");
     int64_t params = 0, macs = 0;
+    int missing = 0;
+    const char *reason = "";
     for (int i = 0; i < ub_summary_count(sum); i++) {
         const ub_row *row = ub_summary_row(sum, i);
         if (row->layer->depth <= 1 && row->layer->n_params > 0)
             params += row->layer->n_params;
         if (row->layer->depth <= 1 && row->macs > 0)
             macs += row->macs;
-        if (shown(f, row))
-            print_row(row, width);
+        if (shown(f, row) && print_row(row, width) && missing++ == 0)
+            reason = row->layer->missing;
     }
     char p[32], m[32];
     count_text(p, sizeof p, params);
     count_text(m, sizeof m, macs);
     if (!f->names)
         printf("%-*s  %-22s %-40s %8s %8s\n", width, "total", "", "", p, m);
+    if (missing)
+        printf("\n* %s", reason);
+    if (missing > 1)
+        printf(" (and %d more)", missing - 1);
+    if (missing)
+        putchar('\n');
     if (ub_model_unsupported(r->model)[0])
         printf("\nnot supported: %s\n", ub_model_unsupported(r->model));
 }

@@ -69,6 +69,20 @@ static ub_status parse(getter *g, const char *const *what, bool raw)
     return UB_OK;
 }
 
+static ub_status refuse_mixed(getter *g, const want *w, const ubp_samples *map)
+{
+    if (map->culprit < 0)
+        return ubp_fail(g->err, UB_ERR_ARGUMENT,
+                        "'%s' has no batch axis: leave the slice out or index the stored shape "
+                        "(--raw)",
+                        value_name(g, w));
+    const ubp_node *n = &g->s->model->graph->nodes[map->culprit];
+    return ubp_fail(g->err, UB_ERR_ARGUMENT,
+                    "the samples of '%s' cannot be told apart: node '%s' (%s): %s; leave the "
+                    "slice out or index the stored shape (--raw)",
+                    value_name(g, w), n->name, n->op_type, map->why ? map->why : "mixes samples");
+}
+
 /* A sliced want must have samples to pick from; decides which run it belongs to. */
 static ub_status sort_want(getter *g, want *w)
 {
@@ -80,13 +94,8 @@ static ub_status sort_want(getter *g, want *w)
                         "'%s' has no batch axis: it is the same for every sample; leave the slice "
                         "out or index the stored shape (--raw)",
                         value_name(g, w));
-    if (w->map.kind != UBP_SAMPLES_AXIS && !alone) {
-        const ubp_node *n = &g->s->model->graph->nodes[w->map.culprit];
-        return ubp_fail(g->err, UB_ERR_ARGUMENT,
-                        "the samples of '%s' cannot be told apart: node '%s' (%s): %s; leave the "
-                        "slice out or index the stored shape (--raw)",
-                        value_name(g, w), n->name, n->op_type, w->map.why ? w->map.why : "");
-    }
+    if (w->map.kind != UBP_SAMPLES_AXIS && !alone)
+        return refuse_mixed(g, w, &w->map);
     UBP_TRY(ubp_pick_samples(&w->pick, &w->index, g->samples, g->err));
     w->partly = !w->map.coupled || alone;
     if (!w->partly)
@@ -130,11 +139,7 @@ static ub_status finish(getter *g, want *w, ub_tensor **out, const ub_tensor *va
     if (!w->sliced)
         return ubp_tensor_handle(out, value, g->err);
     if (map->kind != UBP_SAMPLES_AXIS)
-        return ubp_fail(
-            g->err, UB_ERR_ARGUMENT,
-            "the samples of '%s' cannot be told apart: leave the slice out or index the "
-            "stored shape (--raw)",
-            value_name(g, w));
+        return refuse_mixed(g, w, map);
     ub_tensor *first = NULL, *own = NULL;
     UBP_TRY(ubp_samples_first(&first, value, map, count, g->err));
     const ub_tensor *from = first;
