@@ -22,6 +22,8 @@ static const char *const FUSING[] = {
     "FuseConvIntegerPad",     "FuseSuccessiveRelu",     "FuseSuccessiveClip",
     "FuseSuccessiveReluClip", "FuseSuccessiveClipRelu", "FuseSuccessiveMin",
     "FuseSuccessiveMax",      "FuseMinMaxToClip",       "FuseMaxMinToClip"};
+/* fx operations that are never dropped for doing nothing; but two in a row may cancel out. */
+static const char *const CANCELLING[] = {"permute", "transpose", "t"};
 
 /* ---- dynamo: the text of fx nodes --------------------------------------------------------------
  */
@@ -82,35 +84,47 @@ static ub_status find_names(ubp_finder *f, fx *x)
     return UB_OK;
 }
 
-/* What the edge from producer to node is, by the arguments of node's fx text. */
-static ubp_edge judge(const ubp_finder *f, const fx *x, size_t node, int32_t producer,
-                      const char *value_name)
+/* Whether an fx name is nowhere in the file: its operation was dropped, merged or fused. */
+static bool is_gone(const ubp_finder *f, const fx *x, const char *name, size_t size)
 {
-    enum { MAX_NAME = 256 };
-    char name[MAX_NAME];
-    const char *from = x->names[producer];
+    char copy[256];
+    if (size >= sizeof(copy))
+        return false;
+    memcpy(copy, name, size);
+    copy[size] = '\0';
+    return ubp_table_find(&x->by_name, copy) < 0 && ubp_table_find(&f->g->value_names, copy) < 0;
+}
+
+static bool may_cancel(const char *name, size_t size)
+{
+    for (int i = 0; i < UBP_COUNT(CANCELLING); i++)
+        if (same_text(name, base_size(name, size), CANCELLING[i], strlen(CANCELLING[i])))
+            return true;
+    return false;
+}
+
+/* What the edge from v to node is, by the arguments of node's fx text. from: the fx name of what
+ * gives v, "" for inputs of the model. */
+static ubp_edge judge(const ubp_finder *f, const fx *x, size_t node, const char *from,
+                      const ubp_value *v)
+{
     const size_t base = base_size(from, strlen(from));
-    bool merged = false;
+    bool merged = false, fused = false;
     size_t size = 0;
     const char *at = next_name(f->meta[node].fx_node, &size); /* itself */
     while (at && (at = next_name(at, &size))) {
         if (same_text(at, size, from, strlen(from)) ||
-            same_text(at, size, value_name, strlen(value_name)))
+            same_text(at, size, v->name, strlen(v->name)))
             return UBP_EDGE_TRUE;
-        if (size >= sizeof(name) || !same_text(at, base_size(at, size), from, base))
+        if (!is_gone(f, x, at, size))
             continue;
-        memcpy(name, at, size);
-        name[size] = '\0';
-        merged |=
-            ubp_table_find(&x->by_name, name) < 0 && ubp_table_find(&f->g->value_names, name) < 0;
+        merged |= same_text(at, base_size(at, size), from, base);
+        fused |= may_cancel(at, size);
     }
-    if (merged)
-        return UBP_EDGE_SHARED;
     const char *rule = f->meta[node].rule_name;
     for (int i = 0; rule && i < UBP_COUNT(FUSING); i++)
-        if (strstr(rule, FUSING[i]))
-            return UBP_EDGE_FUSED;
-    return UBP_EDGE_TRUE;
+        fused |= strstr(rule, FUSING[i]) != NULL;
+    return merged ? UBP_EDGE_SHARED : fused ? UBP_EDGE_FUSED : UBP_EDGE_TRUE;
 }
 
 static ub_status find_dynamo(ubp_finder *f, fx *x)
@@ -121,10 +135,9 @@ static ub_status find_dynamo(ubp_finder *f, fx *x)
             continue;
         for (size_t r = f->read_first[i]; r < f->read_first[i + 1]; r++) {
             const ubp_value *v = &f->g->values[f->reads[r]];
-            if (f->value_flow[f->reads[r]] != UBP_FLOW_DATA || v->producer == UBP_NO_NODE ||
-                strcmp(x->names[v->producer], x->names[i]) == 0)
-                continue;
-            f->edges[r] = (uint8_t)judge(f, x, i, v->producer, v->name);
+            const char *from = v->producer == UBP_NO_NODE ? "" : x->names[v->producer];
+            if (f->value_flow[f->reads[r]] == UBP_FLOW_DATA && strcmp(from, x->names[i]) != 0)
+                f->edges[r] = (uint8_t)judge(f, x, i, from, v);
         }
     }
     return UB_OK;

@@ -203,6 +203,21 @@ static bool is_operator(const ubp_finder *f, const ubp_module_call *c)
     return false;
 }
 
+/* Whether a value is surely what the call gave: that of a torch.nn operator of one node, or of a
+ * Sequential that ends in one. */
+static bool is_sure_output(const ubp_finder *f, const ubp_module_call *c, int32_t value)
+{
+    const int32_t node = f->g->values[value].producer;
+    const int32_t last = node == UBP_NO_NODE ? -1 : f->n_scoped[node] - 1;
+    for (int32_t j = last; j >= c->depth - 1; j--) {
+        const ubp_module_call *inner = &f->calls[f->scopes[f->scope_at[node] + (size_t)j].call];
+        if (j == last ? inner->n_nodes > 1 || !is_operator(f, inner)
+                      : !ubp_call_is_sequential(f, inner))
+            return false;
+    }
+    return last >= c->depth - 1;
+}
+
 static ub_status explain_doubts(const ubp_finder *f, ubp_layer *l, const ubp_border *b,
                                 const ubp_module_call *c)
 {
@@ -219,16 +234,16 @@ static ub_status explain_doubts(const ubp_finder *f, ubp_layer *l, const ubp_bor
                                    l->path, label, keep)
                 : ubp_arena_printf(&f->g->arena,
                                    "the input of '%s' is not certain in this file: an operation"
-                                   " before node %s was fused into it (%s); %s",
-                                   l->path, label, f->meta[b->doubt_in].rule_name, keep);
+                                   " before node %s was fused with another; %s",
+                                   l->path, label, keep);
         UBP_TRY(text_or_memory(f, l->no_in));
     }
-    if (b->doubt_out >= 0 && !l->no_out) {
+    if (b->doubt_out >= 0 && !l->no_out && !(b->n_out == 1 && is_sure_output(f, c, b->out[0]))) {
         ubp_node_label(&f->g->nodes[b->doubt_out], label, sizeof(label));
         l->no_out = ubp_arena_printf(&f->g->arena,
                                      "the output of '%s' is not certain in this file: an operation"
-                                     " before node %s was fused into it (%s); %s",
-                                     l->path, label, f->meta[b->doubt_out].rule_name, keep);
+                                     " before node %s was fused with another; %s",
+                                     l->path, label, keep);
         UBP_TRY(text_or_memory(f, l->no_out));
     }
     return UB_OK;
