@@ -192,6 +192,13 @@ ub_status ubp_graph_node(ubp_graph *g, const ubp_node *node, int32_t *out, ub_er
     return UB_OK;
 }
 
+const char *ubp_node_label(const ubp_graph *g, const ubp_node *n)
+{
+    if (n->name[0] || n->n_out == 0 || n->out[0] < 0)
+        return n->name;
+    return g->values[n->out[0]].name;
+}
+
 const ubp_attr *ubp_node_attr(const ubp_node *n, const char *name)
 {
     for (int i = 0; i < n->n_attrs; i++)
