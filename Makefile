@@ -8,7 +8,7 @@ PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PACKAGES := build-essential cmake ninja-build pkg-config libdnnl-dev libnanopb-dev libzip-dev \
-            libjansson-dev libspng-dev libturbojpeg0-dev libstb-dev libcmocka-dev \
+            libjansson-dev libspng-dev libturbojpeg0-dev libcmocka-dev \
             clang clang-format libomp-dev libclang-rt-dev python3 python3-venv
 VENV := $(BUILD)/venv
 

@@ -11,13 +11,19 @@ show() {
     "$unbatch" "$@"
 }
 
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
 echo "A network trained on handwritten digits, and 32 digits it was not trained on."
 show summary digits.onnx --shape 32,1,28,28
 
 echo
 echo "The fifth digit: what goes into the first layer, (1, 28, 28), and what comes out, (32, 26, 26)."
-show get digits.onnx 'conv1:in[4]' -x digits.npy
-show get digits.onnx 'conv1[4]' -x digits.npy
+show get digits.onnx 'conv1:in[4]' -x digits.npy >"$dir/in.txt"
+show get digits.onnx 'conv1[4]' -x digits.npy >"$dir/out.txt"
+head -n 8 "$dir/in.txt"
+echo "   ..."
+head -n 7 "$dir/out.txt"
+echo "   ..."
 
 echo
 echo "A deep layer's input, for the same digit, from the files of both PyTorch exporters."
@@ -26,8 +32,6 @@ show get digits.torchscript.onnx 'fc2:in[4, :8]' -x digits.npy
 
 echo
 echo "The same sample in a batch of 16 and in a batch of 32: the same bits."
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
 "$unbatch" get digits.onnx '@inputs[:16]' -x digits.npy -o "$dir/sixteen.npy"
 show get digits.onnx 'conv3:in[4]' -x "$dir/sixteen.npy" -o "$dir/a.npy"
 show get digits.onnx 'conv3:in[4]' -x digits.npy -o "$dir/b.npy"

@@ -38,4 +38,22 @@ ub_status ubp_address_match(ubp_address_list *out, const ubp_graph *g, const cha
                             ub_error *err);
 void ubp_address_list_release(ubp_address_list *list);
 
+/* ---- Between the files of address -------------------------------------------------------------
+ */
+
+/* An address in its parts, whether or not it means anything. */
+typedef struct ubp_address_parts {
+    size_t name_size; /* NAME[#CALL] is the first name_size bytes of the text */
+    size_t side_size; /* of ":in2", behind the name; 0: none */
+    bool is_input;
+    int port;          /* INT_MAX for a number too large */
+    const char *slice; /* inside the text, or NULL */
+} ubp_address_parts;
+
+/* Cuts a slice and a side off the end of the text. */
+ubp_address_parts ubp_address_split(const char *text);
+
+/* address_near.c: the error for a name that is none: UB_ERR_ARGUMENT, with near names. */
+ub_status ubp_address_unknown(const ubp_graph *g, const char *name, ub_error *err);
+
 #endif

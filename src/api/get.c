@@ -98,8 +98,9 @@ static ub_status sort_want(getter *g, want *w)
     if (w->map.kind != UBP_SAMPLES_AXIS && !alone)
         return refuse_mixed(g, w, &w->map);
     UBP_TRY(ubp_pick_samples(&w->pick, &w->index, g->samples, g->err));
-    w->partly = !w->map.coupled || alone;
-    if (!w->partly)
+    /* Row numbers are what they are in the batch. */
+    w->partly = (!w->map.coupled && !w->map.positional) || alone;
+    if (!w->partly && w->map.coupled)
         add_note(g, w);
     return UB_OK;
 }

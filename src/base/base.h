@@ -14,7 +14,7 @@
 
 #include "unbatch.h"
 
-#define UBP_COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+#define UBP_COUNT(a)     ((int)(sizeof(a) / sizeof((a)[0])))
 #define UBP_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* ---- error.c: who detects an error writes it, who propagates adds nothing ------------------- */

@@ -13,6 +13,7 @@ typedef struct eager {
     const ubp_ask *ask;
     const ubp_control *control;
     ubp_arena arena;
+    ubp_facts *facts;     /* what was known beforehand: constants and maps */
     ub_tensor **values;   /* [n_values] owned handles of computed values */
     ub_tensor *borrowed;  /* [n_values] given values and constants */
     bool *have_borrowed;  /* [n_values] */
@@ -56,9 +57,23 @@ static ub_status make_outputs(eager *e, const ubp_node *n, ub_tensor *shapes, ub
     return UB_OK;
 }
 
+/* Whether every output is a constant already. */
+static bool folded(const eager *e, const ubp_node *n)
+{
+    bool all = true;
+    for (int k = 0; k < n->n_out && all; k++)
+        all = n->out[k] < 0 || e->have_borrowed[n->out[k]];
+    return all;
+}
+
 static ub_status visit(eager *e, int32_t index, ubp_arena *arena)
 {
     const ubp_node *n = &e->ask->graph->nodes[index];
+    if (folded(e, n)) {
+        for (int i = 0; i < n->n_in; i++)
+            let_go(e, n->in[i]);
+        return UB_OK;
+    }
     size_t ni = (size_t)n->n_in + 1, no = (size_t)n->n_out + 1;
     const ub_tensor **in = ubp_arena_array(arena, ni, sizeof *in);
     ub_tensor **out = ubp_arena_array(arena, no, sizeof *out);
@@ -76,7 +91,9 @@ static ub_status visit(eager *e, int32_t index, ubp_arena *arena)
                             e->ask->graph->values[n->in[i]].name);
     }
     for (int k = 0; k < n->n_out; k++)
-        out[k] = n->out[k] >= 0 && e->uses[n->out[k]] > 0 ? &shapes[k] : NULL;
+        out[k] = n->out[k] >= 0 && e->uses[n->out[k]] > 0 && !e->have_borrowed[n->out[k]]
+                     ? &shapes[k]
+                     : NULL;
     ubp_call call = {.op = n->op,
                      .node = n,
                      .n_in = n->n_in,
@@ -94,7 +111,7 @@ static ub_status visit(eager *e, int32_t index, ubp_arena *arena)
     UBP_TRY(make_outputs(e, n, shapes, out));
     ubp_node_samples(&call, index, e->ask->n, s_in, NULL, s_out);
     for (int k = 0; k < n->n_out; k++)
-        if (n->out[k] >= 0)
+        if (n->out[k] >= 0 && !e->facts->values[n->out[k]].known)
             e->samples[n->out[k]] = s_out[k];
     st = ubp_op_run(&call);
     ubp_arena_reset(e->control->run.scratch);
@@ -107,9 +124,10 @@ static ub_status start(eager *e, int32_t *nodes, int n_nodes)
 {
     const ubp_graph *g = e->ask->graph;
     for (size_t i = 0; i < g->n_values; i++) {
-        e->samples[i] = (ubp_samples){.outer = 1, .inner = 1, .culprit = UBP_NO_NODE};
-        if (g->values[i].constant) {
-            e->borrowed[i] = *g->values[i].constant;
+        const ubp_fact *fact = &e->facts->values[i];
+        e->samples[i] = fact->samples;
+        if (fact->known && fact->t.data) {
+            e->borrowed[i] = fact->t;
             e->have_borrowed[i] = true;
         }
     }
@@ -117,10 +135,6 @@ static ub_status start(eager *e, int32_t *nodes, int n_nodes)
         const ubp_given *given = &e->ask->given[i];
         e->borrowed[given->value] = *given->tensor;
         e->have_borrowed[given->value] = true;
-        if (given->batch_axis >= 0) {
-            e->samples[given->value].kind = UBP_SAMPLES_AXIS;
-            e->samples[given->value].axis = given->batch_axis;
-        }
         if (!given->tensor->data && ub_tensor_count(given->tensor) > 0)
             return ubp_fail(e->err, UB_ERR_UNSUPPORTED,
                             "shapes of this model hang on data: give real inputs");
@@ -164,6 +178,10 @@ ub_status ubp_eager_run(ub_tensor **results, ubp_samples *samples, const ubp_ask
     bool room = e.values && e.borrowed && e.have_borrowed && e.samples && e.uses;
     ub_status st = room ? ubp_cone(ask, &nodes, &n_nodes, &e.arena, err)
                         : ubp_fail_memory(err, n * sizeof *e.borrowed);
+    ubp_ask known = *ask;
+    known.partial = true;
+    if (st == UB_OK)
+        st = ubp_facts_new(&e.facts, &known, err);
     if (st == UB_OK)
         st = start(&e, nodes, n_nodes);
     int threads = ubp_threads_enter(control->run.threads);
@@ -184,6 +202,7 @@ ub_status ubp_eager_run(ub_tensor **results, ubp_samples *samples, const ubp_ask
         ub_tensor_free(results[i]);
         results[i] = NULL;
     }
+    ubp_facts_free(e.facts);
     ubp_arena_release(&e.arena);
     return st;
 }

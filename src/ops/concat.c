@@ -107,7 +107,7 @@ static void concat_across(ubp_batch *b, int first)
 static bool concat_row_numbers(const ubp_batch *b, int axis)
 {
     const ub_tensor *first = b->call->in[0];
-    return axis == first->rank - 1 && first->dims[axis] == 1 && ubp_samples_own_rows(b, 0);
+    return axis == first->rank - 1 && first->dims[axis] == 1 && ubp_samples_own_rows(b, 0, 1, b->n);
 }
 
 static void concat_batch(ubp_batch *b)

@@ -85,13 +85,12 @@ const ubp_op ubp_op_constant_of_shape = {
 
 static ub_status range_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err)
 {
-    int64_t stash;
-    (void)attr;
+    int64_t *stash = attr;
     (void)arena;
-    UBP_TRY(ubp_attr_int(node, "stash_type", 1, &stash, err));
-    if (stash != 1)
+    UBP_TRY(ubp_attr_int(node, "stash_type", 1, stash, err));
+    if (*stash != 1)
         return ubp_fail(err, UB_ERR_UNSUPPORTED, "node '%s' (Range): stash_type %lld, expected 1",
-                        node->name, (long long)stash);
+                        node->name, (long long)*stash);
     return UB_OK;
 }
 
@@ -200,6 +199,7 @@ const ubp_op ubp_op_range = {
     .max_in = 3,
     .min_out = 1,
     .max_out = 1,
+    .attr_size = sizeof(int64_t),
     .attrs = range_attrs,
     .infer = range_infer,
     .batch = range_batch,

@@ -151,7 +151,8 @@ static void gather_batch(ubp_batch *b)
         ubp_samples_couple(b, 0, "Gather picks by the place in the batch");
     if (data_has && data->axis == axis) {
         out->positional = false;
-        if (!ubp_samples_own_rows(b, 1) || data->outer != 1 || data->inner != 1) {
+        if (!ubp_samples_own_rows(b, 1, data->inner, b->call->in[0]->dims[axis]) ||
+            data->outer != 1) {
             ubp_samples_couple(b, 0, "Gather picks samples by number");
             return;
         }
@@ -255,8 +256,8 @@ static void gather_elements_batch(ubp_batch *b)
     if (index->positional && !(data_has && data->axis == axis))
         ubp_samples_couple(b, 0, "GatherElements picks by the place in the batch");
     if (data_has && data->axis == axis) {
-        if (!ubp_samples_own_rows(b, 1) || index->axis != axis || data->outer != 1 ||
-            data->inner != 1) {
+        if (!ubp_samples_own_rows(b, 1, 1, b->call->in[0]->dims[axis]) || index->axis != axis ||
+            data->outer != 1 || data->inner != 1) {
             ubp_samples_couple(b, 0, "GatherElements picks samples by number");
             return;
         }

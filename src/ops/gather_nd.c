@@ -119,7 +119,7 @@ static bool picks_own_rows(const ubp_batch *b, int shared, int tuple)
         data->inner != 1)
         return false;
     if (tuple == 1)
-        return ubp_samples_own_rows(b, 1);
+        return ubp_samples_own_rows(b, 1, 1, b->call->in[0]->dims[data->axis]);
     return index->row_numbers && data->axis == shared;
 }
 

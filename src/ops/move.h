@@ -89,8 +89,9 @@ void ubp_samples_tuples(ubp_batch *b, int k);
 /* Inputs [first, last] are sizes, indices or other settings: where one comes out of the samples
  * themselves, all outputs are coupled. Returns whether all are plain. */
 bool ubp_samples_plain(ubp_batch *b, int first, int last, const char *why);
-/* Whether index `in` names for each place of the batch its own row. */
-bool ubp_samples_own_rows(const ubp_batch *b, int in);
+/* Whether index `in` names for each place of the batch only rows of its own, in an axis of `size`
+ * that holds `entries` rows of each sample. */
+bool ubp_samples_own_rows(const ubp_batch *b, int in, int64_t entries, int64_t size);
 /* The last step of a rule: where the output's dims grow with the batch in another way than the map
  * says, the output is coupled. */
 void ubp_samples_fit(ubp_batch *b, int k);

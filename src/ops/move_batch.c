@@ -92,20 +92,22 @@ void ubp_samples_fit(ubp_batch *b, int k)
 
 /* The index names for each place of the batch its own row: known from how it was made, and where
  * its values are known they are looked at too. */
-bool ubp_samples_own_rows(const ubp_batch *b, int in)
+bool ubp_samples_own_rows(const ubp_batch *b, int in, int64_t entries, int64_t size)
 {
     const ub_tensor *t = b->call->in[in];
     const ubp_samples *map = &b->in[in];
     if (!map->positional || map->kind != UBP_SAMPLES_AXIS)
         return false;
     if (!t->data || ub_tensor_count(t) == 0)
-        return true;
+        return entries == 1;
     int64_t at[UB_MAX_RANK] = {0};
     for (int64_t i = ub_tensor_count(t); i > 0; i--) {
         int64_t offset = 0;
         for (int a = 0; a < t->rank; a++)
             offset += at[a] * t->strides[a];
-        if (ubp_read_i64((char *)t->data + offset, t->dtype) != at[map->axis] / map->inner % b->n)
+        int64_t row = ubp_read_i64((char *)t->data + offset, t->dtype);
+        row = row < 0 ? row + size : row;
+        if (row < 0 || row / entries % b->n != at[map->axis] / map->inner % b->n)
             return false;
         for (int a = t->rank; a-- > 0;) {
             if (++at[a] < t->dims[a])

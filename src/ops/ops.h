@@ -32,7 +32,8 @@ typedef struct ubp_call {
     ub_error *err;
 } ubp_call;
 
-/* ---- The sample map: where the entries of sample s are ---------------------------------------- */
+/* ---- The sample map: where the entries of sample s are ----------------------------------------
+ */
 
 typedef enum ubp_sample_kind {
     UBP_SAMPLES_NONE, /* no batch axis: the same for every sample, unless coupled */
@@ -43,12 +44,12 @@ typedef struct ubp_samples {
     ubp_sample_kind kind;
     int axis;
     int64_t outer, inner; /* dims[axis] == outer * N * inner; 1, 1 unless folded */
-    bool coupled;         /* a sample's entries depend on other samples (or on how many there are) */
-    bool sized;           /* integers that count samples (shape arithmetic); data if used as shape */
-    bool positional;      /* integers that number the rows of the batch (Range over it) */
-    bool row_numbers;     /* index tuples along the last axis, the first of each positional */
-    const char *why;      /* set with coupled: one phrase, "softmax over the batch axis" */
-    int32_t culprit;      /* set with coupled: the node where they mix; -1 while in the rule */
+    bool coupled;     /* a sample's entries depend on other samples (or on how many there are) */
+    bool sized;       /* integers that count samples (shape arithmetic); data if used as shape */
+    bool positional;  /* integers that number the rows of the batch (Range over it) */
+    bool row_numbers; /* index tuples along the last axis, the first of each positional */
+    const char *why;  /* set with coupled: one phrase, "softmax over the batch axis" */
+    int32_t culprit;  /* set with coupled: the node where they mix; -1 while in the rule */
 } ubp_samples;
 
 /* What a batch rule sees. `n` is the number of samples. Dims of all tensors in call are known; data
@@ -57,12 +58,13 @@ typedef struct ubp_samples {
 typedef struct ubp_batch {
     const ubp_call *call;
     int64_t n;
-    const ubp_samples *in;   /* [n_in]; absent inputs are NONE */
-    ubp_samples *out;        /* [n_out], zeroed: NONE */
-    const ub_tensor *grown;  /* [n_out] or NULL */
+    const ubp_samples *in;  /* [n_in]; absent inputs are NONE */
+    ubp_samples *out;       /* [n_out], zeroed: NONE */
+    const ub_tensor *grown; /* [n_out] or NULL */
 } ubp_batch;
 
-/* ---- The table ----------------------------------------------------------------------------------- */
+/* ---- The table
+ * ----------------------------------------------------------------------------------- */
 
 /* Returned by infer when an output's dims hang on the content of an input that is not known yet.
  * Not an error: the planner then runs the model step by step. */
@@ -71,17 +73,17 @@ typedef struct ubp_batch {
 #define UBP_DECLINED ((ub_status)1001)
 
 enum {
-    UBP_STRIDED = 1,     /* the reference kernel takes any strides of inputs and outputs; without
-                            it all are row-major contiguous */
-    UBP_WIDEN = 2,       /* has no own code for float16 and bfloat16: run in float32, round at the
-                            end */
-    UBP_SHAPE_ONLY = 4,  /* reads only the dims of input 0 (Shape, Size) */
-    UBP_CHEAP = 8        /* elementwise: output 0 may take any layout all inputs share */
+    UBP_STRIDED = 1,    /* the reference kernel takes any strides of inputs and outputs; without
+                           it all are row-major contiguous */
+    UBP_WIDEN = 2,      /* has no own code for float16 and bfloat16: run in float32, round at the
+                           end */
+    UBP_SHAPE_ONLY = 4, /* reads only the dims of input 0 (Shape, Size) */
+    UBP_CHEAP = 8       /* elementwise: output 0 may take any layout all inputs share */
 };
 
 struct ubp_op {
-    const char *name;   /* "Conv" */
-    const char *domain; /* "" for ai.onnx */
+    const char *name;                        /* "Conv" */
+    const char *domain;                      /* "" for ai.onnx */
     int8_t min_in, max_in, min_out, max_out; /* max_in 127: any number */
     uint32_t flags;
     size_t attr_size; /* of the parsed attributes; 0: none */
@@ -109,7 +111,8 @@ const ubp_op *ubp_op_at(int i);
  * widened copies in run->scratch where the kernel needs them. */
 ub_status ubp_op_run(const ubp_call *call);
 
-/* ---- attr.c: reading attributes ---------------------------------------------------------------- */
+/* ---- attr.c: reading attributes ----------------------------------------------------------------
+ */
 
 /* Each gives the default when the attribute is absent, and refuses another kind. */
 ub_status ubp_attr_int(const ubp_node *n, const char *name, int64_t def, int64_t *out,
@@ -124,7 +127,8 @@ ub_status ubp_attr_ints(const ubp_node *n, const char *name, const int64_t **out
 ub_status ubp_attr_floats(const ubp_node *n, const char *name, const double **out, int *count,
                           ub_error *err);
 
-/* ---- check.c: words for shape rules. All messages name the node and the input ------------------ */
+/* ---- check.c: words for shape rules. All messages name the node and the input ------------------
+ */
 
 ub_status ubp_want_rank(const ubp_call *c, int in, int min_rank, int max_rank);
 ub_status ubp_want_float(const ubp_call *c, int in);
@@ -148,7 +152,8 @@ static inline bool ubp_has_out(const ubp_call *c, int k)
     return k < c->n_out && c->out[k] != NULL;
 }
 
-/* ---- samples.c: words for batch rules ----------------------------------------------------------- */
+/* ---- samples.c: words for batch rules -----------------------------------------------------------
+ */
 
 /* The usual first step: any coupled input makes every output coupled (kind is still set by the
  * rule), and so on for why and culprit. The planner calls it for every node before the rule's
@@ -168,11 +173,12 @@ void ubp_samples_grown(ubp_batch *b, int k);
  * when the batch lies on it. Returns whether it does. */
 bool ubp_samples_mixes_axis(ubp_batch *b, int k, int i, int axis, const char *why);
 /* Ready-made rules. */
-void ubp_batch_elementwise(ubp_batch *b);  /* broadcasting over all inputs, every output */
-void ubp_batch_like_first(ubp_batch *b);   /* every output like input 0; other inputs must be NONE */
-void ubp_batch_shape_only(ubp_batch *b);   /* Shape, Size: sized, no axis */
+void ubp_batch_elementwise(ubp_batch *b); /* broadcasting over all inputs, every output */
+void ubp_batch_like_first(ubp_batch *b);  /* every output like input 0; other inputs must be NONE */
+void ubp_batch_shape_only(ubp_batch *b);  /* Shape, Size: sized, no axis */
 
-/* ---- loops.c: for reference kernels ------------------------------------------------------------- */
+/* ---- loops.c: for reference kernels -------------------------------------------------------------
+ */
 
 /* Splits [0, n) over run->threads; see ubp_parallel. */
 void ubp_run_parallel(const ubp_run *run, int64_t n, int64_t grain,
@@ -184,7 +190,6 @@ static inline bool ubp_run_cancelled(const ubp_run *run)
 {
     return run && run->cancel && *run->cancel;
 }
-#define UBP_CANCELLED(c)                                                                           \
-    ubp_fail((c)->err, UB_ERR_CANCELLED, "interrupted")
+#define UBP_CANCELLED(c) ubp_fail((c)->err, UB_ERR_CANCELLED, "interrupted")
 
 #endif

@@ -44,12 +44,12 @@ static ub_status pad_axis(const ubp_call *c, pad_spec *s, pad_mode mode, int axi
                           int64_t after)
 {
     int64_t dim = c->in[0]->dims[axis], dims;
-    if (!ubp_add_i64(dim, before, &dims) || !ubp_add_i64(dims, after, &dims) || dims < 0)
+    if (!ubp_add_i64(dim, before, &dims) || !ubp_add_i64(dims, after, &dims) || dims < 0 ||
+        before < -dim || after < -dim)
         return ubp_op_fail(c, UB_ERR_SHAPE, "pads of %lld and %lld for axis %d of %lld",
                            (long long)before, (long long)after, axis, (long long)dim);
-    /* A crop may reach into the other side's pad: what is left of the input may be nothing. */
     int64_t low = before < 0 ? -before : 0, high = after < 0 ? dim + after : dim;
-    if (low > dim || high < 0 || low > high)
+    if (low > high)
         return ubp_op_fail(c, UB_ERR_SHAPE, "pads of %lld and %lld crop more than axis %d of %lld",
                            (long long)before, (long long)after, axis, (long long)dim);
     s->before[axis] = before < 0 ? 0 : before;

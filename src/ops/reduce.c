@@ -109,6 +109,8 @@ static void reduce_batch(ubp_batch *b)
     const ubp_samples *s = &b->in[0];
     uint32_t axes;
     int shift = 0;
+    if (ubp_has_in(b->call, 1) && b->in[1].kind == UBP_SAMPLES_AXIS)
+        ubp_samples_couple(b, 0, "the axes to reduce hold samples");
     if (s->kind != UBP_SAMPLES_AXIS) {
         ubp_samples_like(b, 0, 0, 0);
         return;

@@ -55,8 +55,9 @@ static void REDUCE_(block)(const reduction *r, fold_kind kind, int64_t o, int64_
         return;
     do
         REDUCE_(fold)
-        (kind, acc, shift, src + offset, width, across, ubp_reduce_run(w), ubp_reduce_step(w));
-    while (ubp_reduce_next(w, at, &offset));
+    (kind, acc, shift, src + offset, width, across, ubp_reduce_run(w), ubp_reduce_step(w));
+    while (ubp_reduce_next(w, at, &offset))
+        ;
 }
 
 static void REDUCE_(outputs)(const reduction *r, int64_t o, int64_t width)

@@ -208,8 +208,9 @@ static int growing_axis(const ub_tensor *t, const ub_tensor *grown)
     return axis;
 }
 
-/* With one sample several axes may do. Better: the axis that grows with the batch; then one of the
- * same size with the same number of elements behind it; then the leftmost. */
+/* With one sample several axes may do. Best is the axis that grows with the batch. When that is not
+ * known: one of size 1 with a whole sample behind it, then one that is as the input's was, then the
+ * leftmost. */
 static int reshape_axis(const ubp_batch *b, int k, const ub_tensor *in, const ubp_samples *s,
                         int64_t run)
 {
@@ -223,17 +224,19 @@ static int reshape_axis(const ubp_batch *b, int k, const ub_tensor *in, const ub
             return -1;
     }
     int64_t after = product_from(in, s->axis + 1);
-    int first = -1, same = -1;
+    int best = -1, best_score = -1;
     for (int axis = 0; axis < out->rank; axis++) {
         if (!carries(out, axis, run, b->n, &outer, &inner))
             continue;
-        if (first < 0)
-            first = axis;
+        bool unit = out->dims[axis] == 1 && inner == 1;
         bool alike = out->dims[axis] == in->dims[s->axis] && product_from(out, axis + 1) == after;
-        if (alike && (same < 0 || axis == s->axis))
-            same = axis;
+        int score = (unit ? 4 : 0) + (alike ? 2 : 0) + (axis == s->axis ? 1 : 0);
+        if (score <= best_score)
+            continue;
+        best = axis;
+        best_score = score;
     }
-    return same >= 0 ? same : first;
+    return best;
 }
 
 /* A tensor without elements has nothing to mix; its axis is followed where that is plain. */

@@ -203,7 +203,7 @@ static void scatter_elements_batch(ubp_batch *b)
     ubp_samples_axis(b, 0, from, b->in[from].axis);
     if (!same_places(b, from, 0))
         ubp_samples_couple(b, 0, "samples lie on different axes of data, indices and updates");
-    else if (b->in[from].axis == axis && !ubp_samples_own_rows(b, 1))
+    else if (b->in[from].axis == axis && !ubp_samples_own_rows(b, 1, 1, b->call->in[0]->dims[axis]))
         ubp_samples_couple(b, 0, "ScatterElements writes to samples by number");
     else if (b->in[from].axis != axis && b->in[1].positional)
         ubp_samples_couple(b, 0, "ScatterElements writes by the place in the batch");
@@ -300,7 +300,8 @@ static void scatter_nd_rows(ubp_batch *b, int places, int tuple)
     ubp_samples_axis(b, 0, 0, data->axis);
     bool own = ubp_has_samples(b, 1) && index->axis < places && data->outer == 1 &&
                data->inner == 1 &&
-               (tuple == 1 ? ubp_samples_own_rows(b, 1) : index->row_numbers && data->axis == 0);
+               (tuple == 1 ? ubp_samples_own_rows(b, 1, 1, b->call->in[0]->dims[data->axis])
+                           : index->row_numbers && data->axis == 0);
     if (!own)
         ubp_samples_couple(b, 0, "ScatterND writes to samples by number");
     else if (ubp_has_samples(b, 2)

@@ -101,8 +101,8 @@ static inline float ubp_tanhf(float x)
     p = p * u - 0x1.b9f18ap-5f;
     p = p * u + 0x1.11107ap-3f;
     p = p * u - 0x1.555554p-2f;
-    float small = x + x * (u * p);
-    return a < 0.625f ? small : ubp_with_sign(large, x);
+    float small = a + a * (u * p);
+    return ubp_with_sign(a < 0.625f ? small : large, x);
 }
 
 /* x + x P(x^2) below 1; above, 1 - erfc with erfc(x) = exp(-Q(x - 1)). */

@@ -203,6 +203,16 @@ static bool map_holds(const ubp_samples *s, const ubp_fact *fact, int64_t n)
     return true;
 }
 
+/* Of a constant it is known whether it changes with the number of samples: no need to suspect. */
+static void settle_constant(ubp_samples *s, const ubp_fact *fact)
+{
+    if (!fact->varies || !fact->grown) {
+        *s = (ubp_samples){.outer = 1, .inner = 1, .culprit = UBP_NO_NODE};
+        return;
+    }
+    s->sized = !s->positional && ubp_same_dims(&fact->t, fact->grown);
+}
+
 /* The map of the node's outputs: the op's rule, checked against the grown dims. */
 static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int32_t index)
 {
@@ -232,9 +242,8 @@ static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int
             continue;
         ubp_fact *fact = &b->f->values[n->out[k]];
         ubp_samples *s = &out[k];
-        if (fact->t.data && fact->varies && fact->grown && ubp_same_dims(&fact->t, fact->grown) &&
-            !s->positional)
-            s->sized = true;
+        if (fact->t.data && (fact->grown || b->ask->fixed_batch))
+            settle_constant(s, fact);
         if (!map_holds(s, fact, b->f->n)) {
             s->kind = UBP_SAMPLES_NONE;
             if (!s->coupled) {

@@ -3,7 +3,8 @@
  * Where the samples are in a model's inputs. The file does not say it outright, but free dims carry
  * names, and the inputs that have the batch share its name. Rule: the batch is the free dim called
  * "batch", "batch_size", "N" or the like wherever it stands; failing that, the name of the first
- * free leading dim; failing that, the samples are on axis 0.
+ * free leading dim; failing that, the samples are on axis 0, as many as the first input whose
+ * leading dim is fixed says: an input with another fixed leading dim has none.
  */
 #include "plan/plan.h"
 
@@ -49,6 +50,7 @@ static int named_axis(const ubp_value *v, const char *name)
 void ubp_input_axes(const ubp_graph *g, int *axes)
 {
     const char *name = batch_name(g);
+    int64_t fixed = -1;
     for (int i = 0; i < g->n_inputs; i++) {
         const ubp_value *v = &g->values[g->inputs[i]];
         int axis = named_axis(v, name);
@@ -57,6 +59,12 @@ void ubp_input_axes(const ubp_graph *g, int *axes)
         bool free_lead = v->rank < 0 || (v->rank > 0 && v->dims[0] < 0 && !v->dim_names[0]);
         if (axis < 0 && v->rank != 0 && (!name || free_lead))
             axis = 0;
+        if (axis == 0 && v->rank > 0 && v->dims[0] >= 0) {
+            if (fixed < 0)
+                fixed = v->dims[0];
+            if (v->dims[0] != fixed)
+                axis = -1;
+        }
         axes[i] = axis;
     }
 }

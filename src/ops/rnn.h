@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rnn: what the recurrent operators LSTM, GRU and RNN share. T steps, N batch, I inputs, H hidden,
+ * D directions, G gates (4, 3, 1).
+ */
+#ifndef UBP_RNN_H
+#define UBP_RNN_H
+
+#include "ops/ops.h"
+
+typedef enum ubp_rnn_kind { UBP_RNN, UBP_GRU, UBP_LSTM } ubp_rnn_kind;
+
+typedef enum ubp_rnn_direction { UBP_FORWARD, UBP_REVERSE, UBP_BOTH } ubp_rnn_direction;
+
+typedef struct ubp_rnn_function {
+    int kind; /* place in the list of names in rnn.c */
+    double alpha, beta;
+} ubp_rnn_function;
+
+typedef struct ubp_rnn_attr {
+    ubp_rnn_kind kind;
+    ubp_rnn_direction direction;
+    int64_t hidden_size;      /* 0: absent */
+    bool batch_first;         /* layout 1 */
+    bool input_forget;        /* LSTM: the forget gate is 1 - the input gate */
+    bool linear_before_reset; /* GRU */
+    double clip;              /* of the activations' inputs; infinite: none */
+    ubp_rnn_function f[2][3]; /* [direction][f, g, h] */
+} ubp_rnn_attr;
+
+/* Places in the list of inputs, and the number of gates. */
+enum {
+    UBP_RNN_X,
+    UBP_RNN_W,
+    UBP_RNN_R,
+    UBP_RNN_B,
+    UBP_RNN_LENGTHS,
+    UBP_RNN_H0,
+    UBP_RNN_C0,
+    UBP_RNN_P
+};
+
+static inline int ubp_rnn_gates(ubp_rnn_kind kind)
+{
+    return kind == UBP_LSTM ? 4 : kind == UBP_GRU ? 3 : 1;
+}
+
+double ubp_rnn_apply(const ubp_rnn_function *f, double x);
+/* rnn_run.c: the reference kernel of all three. */
+ub_status ubp_rnn_ref(const ubp_call *call);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads ONNX's conformance cases and compares as onnx.backend.test.runner does.
+ */
+#include "onnx_case.h"
+
+#include "load/load.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void onnx_path(char *path, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(path, ONNX_CASE_PATH, fmt, args);
+    va_end(args);
+    if (n < 0 || n >= ONNX_CASE_PATH)
+        path[0] = '\0';
+}
+
+bool onnx_data_exists(const char *folder, int set)
+{
+    char path[ONNX_CASE_PATH];
+    onnx_path(path, "%s/test_data_set_%d", folder, set);
+    return access(path, R_OK) == 0;
+}
+
+static ub_status read_tensor(onnx_data *d, const char *path, ub_tensor *out, const char **name,
+                             ub_error *err)
+{
+    ub_buffer *file;
+    UBP_TRY(ubp_map_file(&file, path, err));
+    d->files[d->n_files++] = file;
+    const uint8_t *bytes = file->data;
+    ubp_proto message = {bytes, bytes, bytes + file->size};
+    return ubp_onnx_tensor(out, name, message, &d->arena, err);
+}
+
+/* input_0.pb, input_1.pb, ... as far as there are any. */
+static ub_status read_ports(onnx_data *d, const char *folder, int set, const char *prefix, int *n,
+                            ub_tensor *tensors, const char **names, ub_error *err)
+{
+    for (*n = 0; *n < ONNX_CASE_PORTS; ++*n) {
+        char path[ONNX_CASE_PATH];
+        const char *name = NULL;
+        onnx_path(path, "%s/test_data_set_%d/%s_%d.pb", folder, set, prefix, *n);
+        if (access(path, R_OK) != 0)
+            return UB_OK;
+        ub_status st = read_tensor(d, path, &tensors[*n], &name, err);
+        if (st != UB_OK) {
+            ubp_error_prefix(err, "%s_%d.pb", prefix, *n);
+            return st;
+        }
+        if (names)
+            names[*n] = name ? name : "";
+    }
+    return ubp_fail(err, UB_ERR_UNSUPPORTED, "more than %d inputs or outputs", ONNX_CASE_PORTS);
+}
+
+ub_status onnx_data_read(onnx_data *d, const char *folder, int set, ub_error *err)
+{
+    memset(d, 0, sizeof *d);
+    UBP_TRY(read_ports(d, folder, set, "input", &d->n_in, d->in, d->in_name, err));
+    return read_ports(d, folder, set, "output", &d->n_out, d->out, NULL, err);
+}
+
+void onnx_data_release(onnx_data *d)
+{
+    for (int i = 0; i < d->n_files; i++)
+        ubp_buffer_unref(d->files[i]);
+    ubp_arena_release(&d->arena);
+    d->n_files = 0;
+}
+
+void onnx_case_limits(const char *folder, double *rtol, double *atol)
+{
+    char path[ONNX_CASE_PATH];
+    onnx_path(path, "%s/case.json", folder);
+    *rtol = 1e-3;
+    *atol = 1e-7;
+    json_t *limits = json_load_file(path, 0, NULL);
+    json_t *r = json_object_get(limits, "rtol"), *a = json_object_get(limits, "atol");
+    if (json_is_number(r))
+        *rtol = json_number_value(r);
+    if (json_is_number(a))
+        *atol = json_number_value(a);
+    json_decref(limits);
+}
+
+static bool close_enough(const void *got, const void *want, ub_dtype dtype, double rtol,
+                         double atol)
+{
+    if (ubp_is_integer(dtype) && ubp_read_i64(got, dtype) == ubp_read_i64(want, dtype))
+        return true;
+    double g = ubp_read_f64(got, dtype), w = ubp_read_f64(want, dtype);
+    if (isnan(g) || isnan(w))
+        return isnan(g) && isnan(w);
+    if (isinf(g) || isinf(w))
+        return g == w;
+    return fabs(g - w) <= atol + rtol * fabs(w);
+}
+
+/* Element number i in row-major order. */
+static const void *element(const ub_tensor *t, int64_t i)
+{
+    const char *p = t->data;
+    for (int axis = t->rank - 1; axis >= 0; axis--) {
+        p += i % t->dims[axis] * t->strides[axis];
+        i /= t->dims[axis];
+    }
+    return p;
+}
+
+bool onnx_same(const ub_tensor *got, const ub_tensor *want, double rtol, double atol, char *text,
+               size_t size)
+{
+    char a[UBP_SHAPE_TEXT], b[UBP_SHAPE_TEXT];
+    if (got->dtype != want->dtype) {
+        snprintf(text, size, "dtype %s, expected %s", ub_dtype_name(got->dtype),
+                 ub_dtype_name(want->dtype));
+        return false;
+    }
+    if (!ubp_same_dims(got, want)) {
+        snprintf(text, size, "shape %s, expected %s", ubp_shape_text(a, got->rank, got->dims),
+                 ubp_shape_text(b, want->rank, want->dims));
+        return false;
+    }
+    /* Seven bits of fraction: one unit in the last place is more than 1e-3. */
+    if (got->dtype == UB_BF16)
+        rtol = fmax(rtol, 0x1p-6);
+    int64_t wrong = 0, first = -1, count = ub_tensor_count(want);
+    for (int64_t i = 0; i < count; i++) {
+        if (close_enough(element(got, i), element(want, i), want->dtype, rtol, atol))
+            continue;
+        wrong++;
+        first = first < 0 ? i : first;
+    }
+    if (wrong == 0)
+        return true;
+    snprintf(text, size, "%lld of %lld elements differ, the first at %lld: %.9g, expected %.9g",
+             (long long)wrong, (long long)count, (long long)first,
+             ubp_read_f64(element(got, first), got->dtype),
+             ubp_read_f64(element(want, first), want->dtype));
+    return false;
+}
