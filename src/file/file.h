@@ -17,6 +17,14 @@ ub_status ubp_map_file(ub_buffer **out, const char *path, ub_error *err);
 /* The same, and writable: what is written there stays in memory, the file does not change. */
 ub_status ubp_map_file_private(ub_buffer **out, const char *path, ub_error *err);
 
+/* How a mapping will be read. Nothing happens to buffers that are no mapping of ubp_map_file(). */
+typedef enum ubp_map_advice {
+    UBP_MAP_NORMAL,
+    UBP_MAP_SPARSE, /* few bytes here and there: the disk should not read ahead */
+    UBP_MAP_FORGET  /* what was read is not resident any more; it can be read again */
+} ubp_map_advice;
+void ubp_map_advise(const ub_buffer *b, ubp_map_advice advice);
+
 /* ---- writing.c: nothing is lost ---------------------------------------------------------------
  */
 

@@ -34,7 +34,8 @@ static ub_status map_fd(ub_buffer **out, int fd, const char *path, int protectio
     void *data = mmap(NULL, size, protection, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
     if (data == MAP_FAILED)
         return ubp_fail_errno(err, errno, "cannot map '%s'", path);
-    const ub_status status = ubp_buffer_wrap(out, data, size, unmap, NULL, err);
+    void *owner = protection & PROT_WRITE ? NULL : data; /* read-only: may be forgotten */
+    const ub_status status = ubp_buffer_wrap(out, data, size, unmap, owner, err);
     if (status != UB_OK)
         munmap(data, size);
     return status;
@@ -60,4 +61,11 @@ ub_status ubp_map_file(ub_buffer **out, const char *path, ub_error *err)
 ub_status ubp_map_file_private(ub_buffer **out, const char *path, ub_error *err)
 {
     return map(out, path, PROT_READ | PROT_WRITE, err);
+}
+
+void ubp_map_advise(const ub_buffer *b, ubp_map_advice advice)
+{
+    static const int flags[] = {MADV_NORMAL, MADV_RANDOM, MADV_DONTNEED};
+    if (b && b->release == unmap && b->owner)
+        madvise(b->data, b->size, flags[advice]); /* only advice: no harm when it fails */
 }

@@ -62,6 +62,7 @@ static char *folder_of(const char *path)
 static ub_status load_path(ubp_loaded *out, const char *path, ub_error *err)
 {
     UBP_TRY(ubp_map_file(&out->file, path, err));
+    ubp_map_advise(out->file, UBP_MAP_SPARSE);
     const uint8_t *bytes = out->file->data;
     UBP_TRY(check_signature(bytes, out->file->size, err));
     char *folder = folder_of(path);
@@ -69,6 +70,8 @@ static ub_status load_path(ubp_loaded *out, const char *path, ub_error *err)
         return ubp_fail_memory(err, strlen(path));
     const ub_status status = ubp_load_onnx(out, folder, bytes, out->file->size, err);
     ubp_free(folder);
+    ubp_map_advise(out->file, UBP_MAP_FORGET);
+    ubp_map_advise(out->file, UBP_MAP_NORMAL);
     return status;
 }
 

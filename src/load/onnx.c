@@ -101,12 +101,25 @@ static ub_status add_name(names *list, const char *name, ub_error *err)
 
 /* ---- Weights --------------------------------------------------------------------------------- */
 
+/* Walking from weight to weight reads a few bytes beside each, but the kernel maps up to 2 MB
+ * around them where the file is in its cache. 350 MB of 300 weights: 360 MB resident without this,
+ * under 20 MB with it (Linux 6.18). */
+static void pass_by(ubp_onnx *o, const ubp_onnx_weight *w)
+{
+    enum { LARGE = 1 << 14, MANY = 8 };
+    if (w->raw.size < LARGE || ++o->n_large < MANY)
+        return;
+    ubp_map_advise(o->loaded->file, UBP_MAP_FORGET);
+    o->n_large = 0;
+}
+
 static ub_status add_initializer(ubp_onnx_scope *s, ubp_proto message)
 {
     ubp_onnx *o = s->onnx;
     ubp_onnx_weight w;
     int32_t value = UBP_NO_VALUE;
     UBP_TRY(ubp_onnx_weight_parse(&w, message, &s->g->arena, o->err));
+    pass_by(o, &w);
     if (!*w.name)
         return UB_OK; /* nothing can read it */
     UBP_TRY(ubp_graph_value(s->g, w.name, &value, o->err));
@@ -149,12 +162,16 @@ static ub_status add_sparse(ubp_onnx_scope *s, ubp_proto message)
 
 /* ---- GraphProto ------------------------------------------------------------------------------ */
 
-static ub_status read_values(ubp_onnx_scope *s, ubp_proto p, names *inputs, names *outputs)
+/* *nodes becomes the part of p that holds the nodes: the second walk need not pass the weights. */
+static ub_status read_values(ubp_onnx_scope *s, ubp_proto p, names *inputs, names *outputs,
+                             ubp_proto *nodes)
 {
     ub_error *err = s->onnx->err;
+    *nodes = (ubp_proto){p.base, p.at, p.at};
     for (;;) {
         ubp_proto_field f = {0};
         const char *name = NULL;
+        const uint8_t *before = p.at;
         bool more = false;
         UBP_TRY(ubp_proto_next(&p, &f, &more, err));
         if (!more)
@@ -172,11 +189,14 @@ static ub_status read_values(ubp_onnx_scope *s, ubp_proto p, names *inputs, name
             continue;
         }
         const ubp_proto sub = ubp_proto_sub(&p, &f);
-        if (f.number == G_INITIALIZER)
+        if (f.number == G_NODE) {
+            nodes->at = nodes->at == nodes->end ? before : nodes->at;
+            nodes->end = p.at;
+        } else if (f.number == G_INITIALIZER)
             UBP_TRY(add_initializer(s, sub));
         else if (f.number == G_SPARSE_INITIALIZER)
             UBP_TRY(add_sparse(s, sub));
-        else if (f.number != G_NODE)
+        else
             UBP_TRY(read_info(s, sub, &name));
         if (f.number == G_INPUT)
             UBP_TRY(add_name(inputs, name, err));
@@ -242,9 +262,10 @@ static ub_status read_nodes(ubp_onnx_scope *s, ubp_proto p)
 
 static ub_status read_graph(ubp_onnx_scope *s, ubp_proto p, names *inputs, names *outputs)
 {
-    UBP_TRY(read_values(s, p, inputs, outputs));
+    ubp_proto nodes;
+    UBP_TRY(read_values(s, p, inputs, outputs, &nodes));
     UBP_TRY(set_inputs(s, inputs));
-    UBP_TRY(read_nodes(s, p));
+    UBP_TRY(read_nodes(s, nodes));
     UBP_TRY(set_outputs(s, outputs));
     return ubp_graph_sort(s->g, s->onnx->err);
 }

@@ -22,6 +22,7 @@ typedef struct ubp_onnx {
     size_t cap_external;
     int64_t opset;             /* of ai.onnx */
     ubp_table functions;       /* "domain:name" of the file's own functions */
+    size_t n_large;            /* weights passed by whose pages were not given back yet */
     const char **initializers; /* names; owned */
     size_t n_initializers, cap_initializers;
     ubp_onnx_meta *meta; /* of the model graph's nodes, by ubp_node.order; owned */
