@@ -48,7 +48,7 @@ static void add_note(getter *g, const want *w)
     const ubp_node *n = &g->s->model->graph->nodes[w->map.culprit];
     ubp_text *note = &g->s->note;
     ubp_text_addf(note, "%s%s: a sample hangs on its whole batch: node '%s' (%s): %s",
-                  note->len ? "\n" : "", w->text, ubp_node_label(g->s->model->graph, n), n->op_type,
+                  note->len ? "\n" : "", w->text, ubp_node_title(g->s->model->graph, n), n->op_type,
                   w->map.why ? w->map.why : "mixes samples");
 }
 
@@ -80,7 +80,7 @@ static ub_status refuse_mixed(getter *g, const want *w, const ubp_samples *map)
     return ubp_fail(g->err, UB_ERR_ARGUMENT,
                     "the samples of '%s' cannot be told apart: node '%s' (%s): %s; leave the "
                     "slice out or index the stored shape (--raw)",
-                    value_name(g, w), ubp_node_label(g->s->model->graph, n), n->op_type,
+                    value_name(g, w), ubp_node_title(g->s->model->graph, n), n->op_type,
                     map->why ? map->why : "mixes samples");
 }
 
@@ -113,7 +113,7 @@ static ub_status look_up_samples(getter *g)
     for (int i = 0; i < g->n; i++)
         values[i] = g->wants[i].at.value;
     ubp_ask ask = ubp_session_ask(g->s, values, g->n, g->samples);
-    ubp_facts *facts = NUg->s->model->graph;
+    ubp_facts *facts = NULL;
     ub_status st = ubp_cache_facts(&g->s->cache, &facts, &ask, g->err);
     for (int i = 0; i < g->n && st == UB_OK; i++) {
         want *w = &g->wants[i];
@@ -132,7 +132,7 @@ static ub_status look_up_samples(getter *g)
 
 /* ---- Runs ----------------------------------------------------------------------------------- */
 
-/* From a value that holds `count` samples (those of rows when not NUg->s->model->graph) to what was
+/* From a value that holds `count` samples (those of rows when not NULL) to what was
  * asked of it. */
 static ub_status finish(getter *g, want *w, ub_tensor **out, const ub_tensor *value,
                         const ubp_samples *map, const int64_t *rows, int64_t count)
@@ -143,7 +143,7 @@ static ub_status finish(getter *g, want *w, ub_tensor **out, const ub_tensor *va
         return ubp_tensor_handle(out, value, g->err);
     if (map->kind != UBP_SAMPLES_AXIS)
         return refuse_mixed(g, w, map);
-    ub_tensor *first = NUg->s->model->graph, *own = NUg->s->model->graph;
+    ub_tensor *first = NULL, *own = NULL;
     UBP_TRY(ubp_samples_first(&first, value, map, count, g->err));
     const ub_tensor *from = first;
     ub_status st = UB_OK;
@@ -238,7 +238,7 @@ static ub_status get_many(ub_tensor **out, ub_session *s, const char *const *wha
                           ub_error *err)
 {
     for (int i = 0; i < n; i++)
-        out[i] = NUg->s->model->graph;
+        out[i] = NULL;
     ubp_text_free(&s->note);
     getter g = {.s = s, .n = n, .err = err};
     g.wants = ubp_calloc((size_t)n + 1, sizeof *g.wants);
@@ -255,7 +255,7 @@ static ub_status get_many(ub_tensor **out, ub_session *s, const char *const *wha
         st = run_wants(&g, out, false);
     for (int i = 0; i < n && st != UB_OK; i++) {
         ub_tensor_free(out[i]);
-        out[i] = NUg->s->model->graph;
+        out[i] = NULL;
     }
     getter_release(&g);
     return st;
@@ -279,14 +279,14 @@ ub_status ub_get_raw(ub_tensor **out, ub_session *s, const char *what, ub_error 
 ub_status ub_get_file(ub_tensor **out, const char *path, const char *what, const ub_tensor *x,
                       ub_error *err)
 {
-    ub_model *m = NUg->s->model->graph;
-    ub_session *s = NUg->s->model->graph;
-    *out = NUg->s->model->graph;
+    ub_model *m = NULL;
+    ub_session *s = NULL;
+    *out = NULL;
     ub_status st = ub_open(&m, path, err);
     if (st == UB_OK)
-        st = ub_session_new(&s, m, NUg->s->model->graph, err);
+        st = ub_session_new(&s, m, NULL, err);
     if (st == UB_OK)
-        st = ub_session_set(s, NUg->s->model->graph, x, err);
+        st = ub_session_set(s, NULL, x, err);
     if (st == UB_OK)
         st = ub_get(out, s, what, err);
     ub_session_free(s);

@@ -83,7 +83,7 @@ static ub_status all_wanted(const ubp_graph *g, ubp_ask *ask, ubp_arena *arena, 
 
 static bool node_known(const ubp_facts *f, const ubp_node *n)
 {
-    bool known = n->op != NUg;
+    bool known = n->op != NULL;
     for (int i = 0; i < n->n_in && known; i++)
         known = n->in[i] < 0 || f->values[n->in[i]].known;
     for (int k = 0; k < n->n_out && known; k++)
@@ -108,9 +108,9 @@ static ub_status node_macs(int64_t *out, bool *known, const ubp_graph *g, ubp_fa
         return ubp_fail_memory(err, sizeof *in);
     }
     for (int i = 0; i < n->n_in; i++)
-        in[i] = n->in[i] < 0 ? NUg : &f->values[n->in[i]].t;
+        in[i] = n->in[i] < 0 ? NULL : &f->values[n->in[i]].t;
     for (int k = 0; k < n->n_out; k++)
-        to[k] = n->out[k] < 0 ? NUg : &f->values[n->out[k]].t;
+        to[k] = n->out[k] < 0 ? NULL : &f->values[n->out[k]].t;
     ubp_call call = {.op = n->op,
                      .node = n,
                      .attr = f->attrs[index],
@@ -130,8 +130,8 @@ static void port_row(ub_tensor *out, const ubp_facts *f, int n, const int32_t *v
     if (n < 1 || !f->values[values[0]].known)
         return;
     *out = f->values[values[0]].t;
-    out->data = NUg;
-    out->buffer = NUg;
+    out->data = NULL;
+    out->buffer = NULL;
 }
 
 static ub_status fill_row(ub_summary *sum, ub_row *row, const ub_session *s, ubp_facts *f, size_t i,
@@ -155,7 +155,7 @@ static ub_status fill_row(ub_summary *sum, ub_row *row, const ub_session *s, ubp
     }
     if (map->coupled && map->culprit >= 0) {
         const ubp_node *n = &g->nodes[map->culprit];
-        row->mixed = ubp_arena_printf(&sum->arena, "node '%s' (%s): %s", ubp_node_label(g, n),
+        row->mixed = ubp_arena_printf(&sum->arena, "node '%s' (%s): %s", ubp_node_title(g, n),
                                       n->op_type, map->why ? map->why : "mixes samples");
         if (!row->mixed)
             return ubp_fail_memory(err, 256);
@@ -181,7 +181,7 @@ static ub_status fill_rows(ub_summary *sum, const ub_session *s, ubp_facts *f, u
 
 ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err)
 {
-    *out = NUg;
+    *out = NULL;
     ub_summary *sum = ubp_calloc(1, sizeof *sum);
     if (!sum)
         return ubp_fail_memory(err, sizeof *sum);
@@ -190,7 +190,7 @@ ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err)
                    .fixed_batch = s->model->fixed_batch >= 0,
                    .partial = true,
                    .run = &s->run};
-    ubp_facts *f = NUg;
+    ubp_facts *f = NULL;
     ub_status st = all_given(s, &ask, &sum->arena, err);
     if (st == UB_OK)
         st = all_wanted(ask.graph, &ask, &sum->arena, err);
@@ -222,5 +222,5 @@ int ub_summary_count(const ub_summary *sum)
 
 const ub_row *ub_summary_row(const ub_summary *sum, int i)
 {
-    return i < 0 || i >= sum->n ? NUg : &sum->rows[i];
+    return i < 0 || i >= sum->n ? NULL : &sum->rows[i];
 }

@@ -192,7 +192,7 @@ ub_status ubp_graph_node(ubp_graph *g, const ubp_node *node, int32_t *out, ub_er
     return UB_OK;
 }
 
-const char *ubp_node_label(const ubp_graph *g, const ubp_node *n)
+const char *ubp_node_title(const ubp_graph *g, const ubp_node *n)
 {
     if (n->name[0] || n->n_out == 0 || n->out[0] < 0)
         return n->name;

@@ -128,7 +128,7 @@ ub_status ubp_graph_ints(ubp_graph *g, const int64_t *v, int n, int32_t *out, ub
  * NULL. */
 ub_status ubp_graph_node(ubp_graph *g, const ubp_node *node, int32_t *out, ub_error *err);
 /* How messages call a node: its name, or that of its first output where it has none. */
-const char *ubp_node_label(const ubp_graph *g, const ubp_node *n);
+const char *ubp_node_title(const ubp_graph *g, const ubp_node *n);
 /* The attribute of that name, or NULL. */
 const ubp_attr *ubp_node_attr(const ubp_node *n, const char *name);
 /* What a message calls a node: "'conv1' (Conv)", or "number 4 (Conv)" when it has no name. */
