@@ -152,10 +152,11 @@ static void gather_batch(ubp_batch *b)
     if (data_has && data->axis == axis) {
         out->positional = false;
         if (!ubp_samples_own_rows(b, 1, data->inner, b->call->in[0]->dims[axis]) ||
-            data->outer != 1) {
+            data->outer != 1)
             ubp_samples_couple(b, 0, "Gather picks samples by number");
+        /* Whatever it picks, an index gives something to the sample that it is of. */
+        if (!index_has)
             return;
-        }
         ubp_samples_axis(b, 0, 1, axis + b->in[1].axis);
     } else if (data_has && index_has) {
         ubp_samples_couple(b, 0, "Gather pairs every sample's data with every sample's index");
@@ -257,11 +258,11 @@ static void gather_elements_batch(ubp_batch *b)
         ubp_samples_couple(b, 0, "GatherElements picks by the place in the batch");
     if (data_has && data->axis == axis) {
         if (!ubp_samples_own_rows(b, 1, 1, b->call->in[0]->dims[axis]) || index->axis != axis ||
-            data->outer != 1 || data->inner != 1) {
+            data->outer != 1 || data->inner != 1)
             ubp_samples_couple(b, 0, "GatherElements picks samples by number");
+        if (!index_has)
             return;
-        }
-        ubp_samples_axis(b, 0, 1, axis);
+        ubp_samples_axis(b, 0, 1, index->axis);
     } else if (data_has && index_has) {
         ubp_samples_axis(b, 0, 1, index->axis);
         if (data->axis != index->axis || !ubp_same_folding(data, index))

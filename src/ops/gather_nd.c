@@ -144,10 +144,10 @@ static void gather_nd_batch(ubp_batch *b)
             ubp_samples_couple(b, 0, "samples lie on different axes of data and indices");
     } else if (picked) {
         b->out[0].positional = false;
-        if (picks_own_rows(b, shared, tuple))
-            ubp_samples_axis(b, 0, 1, index->axis);
-        else
+        if (!picks_own_rows(b, shared, tuple))
             ubp_samples_couple(b, 0, "GatherND picks samples by number");
+        if (index_has && index->axis < places)
+            ubp_samples_axis(b, 0, 1, index->axis);
     } else if (data_has) {
         ubp_samples_axis(b, 0, 0, places + data->axis - shared - tuple);
         if (index_has)
@@ -162,8 +162,7 @@ static void gather_nd_batch(ubp_batch *b)
         if (index->axis < shared && !ubp_samples_single(b))
             ubp_samples_couple(b, 0, "a constant has a row per place in the batch");
     }
-    if (!b->out[0].coupled)
-        ubp_samples_fit(b, 0);
+    ubp_samples_fit(b, 0);
 }
 
 const ubp_op ubp_op_gather_nd = {
