@@ -217,8 +217,13 @@ typedef struct ub_image_options {
     double mean[4];     /* default 0 */
     double std[4];      /* default 1 */
 } ub_image_options;
-#define UB_IMAGE_OPTIONS_INIT \
-    {sizeof(ub_image_options), 0, 0, 0, false, 1.0 / 255.0, {0, 0, 0, 0}, {1, 1, 1, 1}}
+#define UB_IMAGE_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(ub_image_options), 0, 0, 0, false, 1.0 / 255.0, {0, 0, 0, 0},                       \
+        {                                                                                          \
+            1, 1, 1, 1                                                                             \
+        }                                                                                          \
+    }
 
 /* Reads a PNG or JPEG file into a float32 batch of one. */
 UB_API ub_status ub_image_load(ub_tensor **out, const char *path, const ub_image_options *options,
@@ -303,8 +308,10 @@ typedef struct ub_session_options {
     void (*progress)(double done, void *payload);
     void *payload;
 } ub_session_options;
-#define UB_SESSION_OPTIONS_INIT \
-    {sizeof(ub_session_options), 0, 0, false, false, (const volatile int *)0, 0, (void *)0}
+#define UB_SESSION_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(ub_session_options), 0, 0, false, false, (const volatile int *)0, 0, (void *)0      \
+    }
 
 /* options NULL: the defaults. The model must outlive the session. */
 UB_API ub_status ub_session_new(ub_session **out, const ub_model *m,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load: a model file becomes a graph. Foreign operators and old opsets become our operators here and
- * nowhere else; layers and their borders are recovered here.
+ * load: a model file becomes a graph. Foreign operators and old opsets become our operators here
+ * and nowhere else; layers and their borders are recovered here.
  */
 #ifndef UBP_LOAD_H
 #define UBP_LOAD_H
@@ -13,8 +13,8 @@
 /* A loaded file: the graph and what keeps its weights in memory. */
 typedef struct ubp_loaded {
     ubp_graph *graph;
-    ub_buffer *file;       /* mapping of the model file; NULL when opened from memory */
-    ub_buffer **external;  /* mappings of external data files */
+    ub_buffer *file;      /* mapping of the model file; NULL when opened from memory */
+    ub_buffer **external; /* mappings of external data files */
     size_t n_external, cap_external;
 } ubp_loaded;
 
