@@ -43,6 +43,36 @@ ub_status ubp_node_attrs(const void **out, const ubp_node *node, ubp_arena *aren
     return node->op->attrs(node, attr, arena, err);
 }
 
+/* Whether the output's shape is made from the content of an input that holds samples: lengths,
+ * sizes or axes that differ by sample cannot give each sample its own shape. */
+static bool shape_hangs_on_samples(const ubp_call *call, const ubp_samples *in)
+{
+    enum { MOST = 16 };
+    ub_tensor hidden[MOST], described[MOST];
+    const ub_tensor *ins[MOST];
+    ub_tensor *outs[MOST];
+    bool hides = false;
+    if (call->n_in > MOST || call->n_out > MOST)
+        return false; /* such operators take no shapes as inputs */
+    for (int i = 0; i < call->n_in; i++) {
+        ins[i] = call->in[i];
+        if (!ins[i] || !ins[i]->data || in[i].kind != UBP_SAMPLES_AXIS)
+            continue;
+        hidden[i] = *ins[i];
+        hidden[i].data = NULL;
+        ins[i] = &hidden[i];
+        hides = true;
+    }
+    for (int k = 0; k < call->n_out; k++)
+        outs[k] = call->out[k] ? &described[k] : NULL;
+    ub_error ignored;
+    ubp_call blind = *call;
+    blind.in = ins;
+    blind.out = outs;
+    blind.err = &ignored;
+    return hides && call->op->infer(&blind) == UBP_NEEDS_DATA;
+}
+
 void ubp_node_samples(const ubp_call *call, int32_t node, int64_t n, const ubp_samples *in,
                       const ub_tensor *grown, ubp_samples *out)
 {
@@ -52,6 +82,9 @@ void ubp_node_samples(const ubp_call *call, int32_t node, int64_t n, const ubp_s
     call->op->batch(&b);
     if (!(call->op->flags & UBP_SHAPE_ONLY))
         ubp_samples_inherit(&b);
+    if (shape_hangs_on_samples(call, in))
+        for (int k = 0; k < call->n_out; k++)
+            ubp_samples_couple(&b, k, "the shape depends on the content of the samples");
     for (int k = 0; k < call->n_out; k++)
         if (out[k].coupled && out[k].culprit < 0)
             out[k].culprit = node;
@@ -125,8 +158,9 @@ static ub_status make_io(builder *b, const ubp_node *n, io *t)
 
 /* ---- n + 1 samples -------------------------------------------------------------------------- */
 
-/* The node's outputs for one sample more: left NULL where that cannot be worked out. */
-static ub_status grow(builder *b, const ubp_call *call, const ubp_node *n)
+/* The node's outputs for one sample more: left NULL where that cannot be worked out. *pinned: the
+ * operator refuses one sample more (a shape or an operand in the file fixes their number). */
+static ub_status grow(builder *b, const ubp_call *call, const ubp_node *n, bool *pinned)
 {
     ubp_fact *values = b->f->values;
     io t;
@@ -161,7 +195,9 @@ static ub_status grow(builder *b, const ubp_call *call, const ubp_node *n)
     more.in = t.in;
     more.out = t.out;
     more.err = &ignored;
-    if (n->op->infer(&more) != UB_OK)
+    ub_status st = n->op->infer(&more);
+    *pinned = st != UB_OK && st != UBP_NEEDS_DATA;
+    if (st != UB_OK)
         return UB_OK;
     for (int k = 0; k < n->n_out; k++)
         if (t.out[k])
@@ -214,7 +250,8 @@ static void settle_constant(ubp_samples *s, const ubp_fact *fact)
 }
 
 /* The map of the node's outputs: the op's rule, checked against the grown dims. */
-static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int32_t index)
+static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int32_t index,
+                        bool pinned)
 {
     ubp_arena *arena = &b->f->arena;
     ubp_samples *in = ubp_arena_array(arena, (size_t)n->n_in + 1, sizeof *in);
@@ -251,6 +288,12 @@ static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int
                 s->why = "the samples cannot be followed through this operator";
                 s->culprit = index;
             }
+        }
+        /* Fewer samples may be computed otherwise than all of them: never run just some. */
+        if (pinned && !s->coupled) {
+            s->coupled = true;
+            s->why = "the file fixes the number of samples here";
+            s->culprit = index;
         }
         fact->samples = *s;
     }
@@ -304,8 +347,9 @@ static ub_status visit(builder *b, int32_t index)
         f->values[n->out[k]].known = true;
     }
     UBP_TRY(fold(b, &call, !varies));
-    UBP_TRY(grow(b, &call, n));
-    return follow(b, &call, n, index);
+    bool pinned = false;
+    UBP_TRY(grow(b, &call, n, &pinned));
+    return follow(b, &call, n, index, pinned);
 }
 
 /* ---- All of them ---------------------------------------------------------------------------- */
