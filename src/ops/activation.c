@@ -50,17 +50,20 @@ COEFFICIENTS(Swish, 1, 0, 0)
 
 /* An operator whose expressions use alpha, beta, gamma. */
 #define WITH_ATTR(T)                                                                               \
-    const ubp_activation_attr *a = attr;                                                           \
-    const T alpha = a->alpha, beta = a->beta, gamma = a->gamma;                                    \
-    (void)alpha, (void)beta, (void)gamma;
+    const T alpha = ((const ubp_activation_attr *)attr)->alpha;                                    \
+    const T beta = ((const ubp_activation_attr *)attr)->beta;                                      \
+    const T gamma = ((const ubp_activation_attr *)attr)->gamma;                                    \
+    (void)alpha;                                                                                   \
+    (void)beta;                                                                                    \
+    (void)gamma;
 #define ACTIVATION(id, f32, f64)                                                                   \
-    UBP_EW_UNARY_WITH(id##_F32, float, float, WITH_ATTR(float), f32)                               \
+    UBP_EW_WIDE(id##_F32, WITH_ATTR(float), f32)                                                   \
     UBP_EW_UNARY_WITH(id##_F64, double, double, WITH_ATTR(double), f64)                            \
     static const ubp_ew_kernels id##_kernels = {{UBP_EW_FLOATS(id)}};                              \
     UBP_EW_OP_ATTR(id, 1, UB_UNDEFINED)
 /* An operator without attributes. */
 #define FUNCTION(id, f32, f64)                                                                     \
-    UBP_EW_UNARY(id##_F32, float, float, f32)                                                      \
+    UBP_EW_WIDE(id##_F32, , f32)                                                                   \
     UBP_EW_UNARY(id##_F64, double, double, f64)                                                    \
     static const ubp_ew_kernels id##_kernels = {{UBP_EW_FLOATS(id)}};                              \
     UBP_EW_OP(id, 1, UB_UNDEFINED)
@@ -144,7 +147,7 @@ ACTIVATION(Celu, celuf(x, alpha), celu(x, alpha))
 /* ---- Gelu --------------------------------------------------------------------------------------
  */
 
-UBP_EW_UNARY(gelu_F32, float, float, 0.5f * x * (1.0f + ubp_erff(x * 0x1.6a09e6p-1f)))
+UBP_EW_WIDE(gelu_F32, , 0.5f * x * (1.0f + ubp_erff(x * 0x1.6a09e6p-1f)))
 UBP_EW_UNARY(gelu_F64, double, double, 0.5 * x * (1.0 + erf(x * M_SQRT1_2)))
 
 static inline float gelu_tanhf(float x)
@@ -159,7 +162,7 @@ static inline double gelu_tanh(double x)
     return 0.5 * x * (1.0 + tanh(c * (x + 0.044715 * (x * x * x))));
 }
 
-UBP_EW_UNARY(gelu_tanh_F32, float, float, gelu_tanhf(x))
+UBP_EW_WIDE(gelu_tanh_F32, , gelu_tanhf(x))
 UBP_EW_UNARY(gelu_tanh_F64, double, double, gelu_tanh(x))
 
 static const ubp_ew_kernels gelu_kernels = {{UBP_EW_FLOATS(gelu)}};

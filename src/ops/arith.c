@@ -249,12 +249,12 @@ const ubp_op ubp_op_Pow = {
 
 UBP_EACH_SIGNED(MAX)
 UBP_EACH_UNSIGNED(MAX)
-UBP_EW_BINARY(max_F32, float, float, float, (x > y) | (x != x) ? x : y)
-UBP_EW_BINARY(max_F64, double, double, double, (x > y) | (x != x) ? x : y)
+UBP_EW_BINARY(max_F32, float, float, float, ((x > y) | (x != x)) ? x : y)
+UBP_EW_BINARY(max_F64, double, double, double, ((x > y) | (x != x)) ? x : y)
 UBP_EACH_SIGNED(MIN)
 UBP_EACH_UNSIGNED(MIN)
-UBP_EW_BINARY(min_F32, float, float, float, (x < y) | (x != x) ? x : y)
-UBP_EW_BINARY(min_F64, double, double, double, (x < y) | (x != x) ? x : y)
+UBP_EW_BINARY(min_F32, float, float, float, ((x < y) | (x != x)) ? x : y)
+UBP_EW_BINARY(min_F64, double, double, double, ((x < y) | (x != x)) ? x : y)
 
 static const ubp_ew_kernels Max_kernels = NUMERIC(max);
 static const ubp_ew_kernels Min_kernels = NUMERIC(min);

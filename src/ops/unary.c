@@ -46,7 +46,7 @@ UBP_EW_OP(Sign, 1, UB_UNDEFINED)
 
 /* An operator from its float32 and its float64 function. */
 #define FUNCTION(id, f32, f64)                                                                     \
-    UBP_EW_UNARY(id##_F32, float, float, f32(x))                                                   \
+    UBP_EW_WIDE(id##_F32, , f32(x))                                                                \
     UBP_EW_UNARY(id##_F64, double, double, f64(x))                                                 \
     static const ubp_ew_kernels id##_kernels = {{UBP_EW_FLOATS(id)}};                              \
     UBP_EW_OP(id, 1, UB_UNDEFINED)
