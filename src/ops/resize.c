@@ -222,6 +222,9 @@ static void resize_batch(ubp_batch *b)
     ubp_samples_like(b, 0, 0, 0);
     if (s->sized)
         ubp_samples_couple(b, 0, "uses the number of samples as data");
+    for (int i = ROI; i < b->call->n_in; i++)
+        if (ubp_has_in(b->call, i) && b->in[i].kind == UBP_SAMPLES_AXIS)
+            ubp_samples_couple(b, 0, "a parameter is different for each sample");
     if (s->kind != UBP_SAMPLES_AXIS)
         return;
     if (resolve(b->call, x) != UB_OK || !x[s->axis].identity) {
