@@ -59,7 +59,10 @@ fuzz: ## libFuzzer programs in build-fuzz/, run each for a minute
 	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DUNBATCH_FUZZ=ON \
 	    -DUNBATCH_TESTS=OFF -DUNBATCH_OPENMP=OFF -DUNBATCH_ONEDNN=OFF
 	@cmake --build $(BUILD)-fuzz -j $(JOBS)
-	@for f in $(BUILD)-fuzz/bin/fuzz_*; do $$f -max_total_time=60 -close_fd_mask=1; done
+	@for f in $(BUILD)-fuzz/bin/fuzz_*; do name=$${f##*/fuzz_}; \
+	    mkdir -p $(BUILD)-fuzz/corpus/$$name; \
+	    $$f -max_total_time=60 -close_fd_mask=1 $(BUILD)-fuzz/corpus/$$name fuzz/corpus/$$name \
+	        || exit 1; done
 
 format: ## lay out all C files as .clang-format says
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seeds of corpus/: small models of ONNX's own node cases (bodies, lists, every kind of
+attribute), models with initializers of every way of storing, arrays, index texts. Deterministic.
+usage: make_seeds.py (in this folder; needs onnx==1.23.2 and numpy)"""
+import io
+import pathlib
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+
+CORPUS = pathlib.Path(__file__).parent / 'corpus'
+CASES = [
+    'test_if', 'test_loop11', 'test_scan9_sum', 'test_lstm_defaults', 'test_constant',
+    'test_resize_upsample_scales_nearest', 'test_constantofshape_int_zeros',
+    'test_split_equal_parts_2d_opset13', 'test_tfidfvectorizer_tf_only_bigrams_skip0',
+    'test_cast_FLOAT_to_FLOAT8E4M3FN', 'test_optional_get_element_tensor',
+]
+
+
+def write(folder, name, data):
+    (CORPUS / folder).mkdir(parents=True, exist_ok=True)
+    (CORPUS / folder / name).write_bytes(data)
+
+
+def node_cases():
+    wanted = set(CASES)
+    for case in collect_testcases(None):
+        if case.name in wanted:
+            write('onnx', f'{case.name}.onnx', case.model.SerializeToString())
+            wanted.remove(case.name)
+    assert not wanted, wanted
+
+
+def weights():
+    tensors = [numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(2, 3), 'raw')]
+    for dtype in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 17, 22):
+        tensors.append(helper.make_tensor(f'typed{dtype}', dtype, [2], [1, 0]))
+    tensors.append(helper.make_tensor('text', TensorProto.STRING, [1], [b'a']))
+    outside = TensorProto(name='outside', data_type=1, dims=[2], data_location=1)
+    for key, value in (('location', 'w.data'), ('offset', '0'), ('length', '8')):
+        outside.external_data.add(key=key, value=value)
+    x = helper.make_tensor_value_info('x', 1, ['batch', 3])
+    y = helper.make_tensor_value_info('y', 1, None)
+    sparse = helper.make_sparse_tensor(
+        helper.make_tensor('sparse', 1, [1], [1.0]), helper.make_tensor('', 7, [1], [0]), [4])
+    for name, extra in (('weights', []), ('external', [outside])):
+        graph = helper.make_graph([helper.make_node('MatMul', ['x', 'raw'], ['y'], name='m')], 'g',
+                                  [x], [y], tensors + extra, sparse_initializer=[sparse],
+                                  value_info=[helper.make_tensor_value_info('raw', 1, [2, 3])])
+        write('onnx', f'{name}.onnx', helper.make_model(graph).SerializeToString())
+
+
+def old_opsets():
+    x = helper.make_tensor_value_info('x', 1, None)
+    nodes = [
+        helper.make_node('Mul', ['x', 'w'], ['a'], broadcast=1, axis=1),
+        helper.make_node('BatchNormalization', ['a', 'w', 'w', 'w', 'w'], ['b'], is_test=1),
+        helper.make_node('Dropout', ['b'], ['c', 'mask'], ratio=.5, is_test=1),
+        helper.make_node('Clip', ['c'], ['d'], min=0.0, max=6.0),
+        helper.make_node('Pad', ['d'], ['e'], pads=[0, 0, 1, 1], value=1.0),
+        helper.make_node('Slice', ['e'], ['f'], starts=[0], ends=[1]),
+        helper.make_node('Upsample', ['f'], ['g'], height_scale=2.0, width_scale=2.0),
+        helper.make_node('Softmax', ['g'], ['h']),
+        helper.make_node('ReduceMean', ['h'], ['i'], axes=[1]),
+        helper.make_node('Split', ['i'], ['j', 'k'], axis=0),
+        helper.make_node('PRelu', ['j', 'w'], ['y']),
+    ]
+    w = numpy_helper.from_array(np.ones(3, np.float32), 'w')
+    graph = helper.make_graph(nodes, 'g', [x], [helper.make_value_info('y', onnx.TypeProto())], [w])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 6)])
+    write('onnx', 'opset6.onnx', model.SerializeToString())
+
+
+def arrays():
+    for dtype in ('<f4', '>f8', '<i2', '?', '<f2'):
+        for order in 'CF':
+            f = io.BytesIO()
+            np.save(f, np.asarray(np.arange(6).reshape(2, 3), dtype=dtype, order=order))
+            write('npy', f'{dtype[-2:].replace("?", "bool")}_{order}.npy', f.getvalue())
+
+
+def texts():
+    for i, text in enumerate(['[0]', '[..., None, 1:2]', '[::-1, [0, 2]]', '[[[True, False, True]]]',
+                              '-1, :, 3:0:-2', '[[0, 1], None, [[1], [2]]]']):
+        write('index', f'{i}.txt', text.encode())
+
+
+node_cases()
+weights()
+old_opsets()
+arrays()
+texts()
