@@ -332,9 +332,10 @@ UB_API void ub_session_clear(ub_session *s);
  *     NAME[#CALL][:in[K]|:out[K]][SLICE]
  *
  * NAME is a layer, a node or a tensor of the file; CALL which use of a layer used several times;
- * :in or :out (the default) which side, K which of several. SLICE is NumPy's, and its first index
- * is always the sample, wherever the batch is stored: [4] of a (T, N, C) value is (T, C). Only what
- * the asked samples need is computed. Without SLICE the value comes whole, as stored.
+ * :in or :out (the default) which side, K which of several (":in1" is the second input). SLICE is
+ * NumPy's, and its first index is always the sample, wherever the batch is stored: [4] of a (T, N,
+ * C) value is (T, C). Only what the asked samples need is computed. Without SLICE the value comes
+ * whole, as stored.
  */
 UB_API ub_status ub_get(ub_tensor **out, ub_session *s, const char *what, ub_error *err);
 /* Several values in one run; on failure none is returned. */
