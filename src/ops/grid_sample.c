@@ -188,35 +188,63 @@ typedef struct grid_job {
     int64_t places, plane; /* of one output and one input plane */
 } grid_job;
 
+/* Places in a row of one image, and the pixels that each takes its value from. */
+typedef struct stretch {
+    int64_t first, n;         /* places */
+    int start[MAX_TAPS + 1];  /* [n + 1] where the taps of a place begin */
+    int64_t at[2 * MAX_TAPS]; /* offsets in a plane */
+    double weight[2 * MAX_TAPS];
+} stretch;
+
+/* As many places from `first` as there is room for; `most` at least one. */
+static void find_stretch(const grid_job *j, stretch *s, int64_t image, int64_t first, int64_t most)
+{
+    int rank = j->in->rank - 2, used = 0;
+    int64_t step = (int64_t)ub_dtype_size(j->grid->dtype);
+    const char *grid = (const char *)j->grid->data + (image * j->places + first) * rank * step;
+    s->first = first;
+    for (s->n = 0; s->n < most && s->n < MAX_TAPS && used <= MAX_TAPS; s->n++) {
+        taps axes[MAX_AXES];
+        for (int a = 0; a < rank; a++) {
+            double x = ubp_read_f64(grid + (s->n * rank + rank - 1 - a) * step, j->grid->dtype);
+            find_taps(j->attr, &axes[a], x, j->in->dims[2 + a], j->in->dtype == UB_F32);
+        }
+        s->start[s->n] = used;
+        used += combine_taps(axes, rank, j->in->dims + 2, s->at + used, s->weight + used);
+    }
+    s->start[s->n] = used;
+}
+
+/* One plane of a stretch. */
+#define SAMPLE(name, type)                                                                         \
+    static void name(const stretch *s, const type *src, type *dst)                                 \
+    {                                                                                              \
+        for (int64_t i = 0; i < s->n; i++) {                                                       \
+            double sum = 0;                                                                        \
+            for (int k = s->start[i]; k < s->start[i + 1]; k++)                                    \
+                sum += s->weight[k] * (double)src[s->at[k]];                                       \
+            dst[i] = (type)sum;                                                                    \
+        }                                                                                          \
+    }
+
+SAMPLE(sample_f32, float)
+SAMPLE(sample_f64, double)
+
 /* One place of one image per index, all its channels. */
 static void grid_places(void *arg, int64_t begin, int64_t end)
 {
     const grid_job *j = arg;
-    int rank = j->in->rank - 2;
     int64_t channels = j->in->dims[1];
-    bool single = j->in->dtype == UB_F32;
-    size_t step = ub_dtype_size(j->grid->dtype);
-    for (int64_t i = begin; i < end; i++) {
-        const char *grid = (const char *)j->grid->data + (size_t)(i * rank) * step;
-        taps axes[MAX_AXES];
-        int64_t at[MAX_TAPS], first = i / j->places * channels;
-        double weight[MAX_TAPS];
-        for (int a = 0; a < rank; a++) {
-            double x = ubp_read_f64(grid + (size_t)(rank - 1 - a) * step, j->grid->dtype);
-            find_taps(j->attr, &axes[a], x, j->in->dims[2 + a], single);
-        }
-        int n = combine_taps(axes, rank, j->in->dims + 2, at, weight);
-        for (int64_t ch = 0; ch < channels; ch++) {
-            int64_t from = (first + ch) * j->plane;
-            int64_t to = (first + ch) * j->places + i % j->places;
-            double sum = 0;
-            for (int k = 0; k < n; k++)
-                sum += weight[k] * (single ? (double)((const float *)j->in->data)[from + at[k]]
-                                           : ((const double *)j->in->data)[from + at[k]]);
-            if (single)
-                ((float *)j->out->data)[to] = (float)sum;
+    stretch s;
+    for (int64_t i = begin; i < end; i += s.n) {
+        int64_t image = i / j->places, first = i % j->places, most = j->places - first;
+        find_stretch(j, &s, image, first, end - i < most ? end - i : most);
+        for (int64_t c = image * channels; c < (image + 1) * channels; c++) {
+            int64_t from = c * j->plane, to = c * j->places + first;
+            if (j->in->dtype == UB_F32)
+                sample_f32(&s, (const float *)j->in->data + from, (float *)j->out->data + to);
             else
-                ((double *)j->out->data)[to] = sum;
+                sample_f64(&s, (const double *)j->in->data + from, (double *)j->out->data + to);
         }
     }
 }

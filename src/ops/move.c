@@ -168,19 +168,29 @@ ub_status ubp_dense_input(const ubp_call *c, int in, ub_tensor *dense, void **ow
     return UB_OK;
 }
 
-uint64_t ubp_order_key(const void *p, ub_dtype dtype)
+static const uint64_t sign_bit = (uint64_t)1 << 63;
+
+static uint64_t order_float(double v)
 {
-    const uint64_t sign = (uint64_t)1 << 63;
-    if (!ubp_is_float(dtype)) {
-        uint64_t bits = (uint64_t)ubp_read_i64(p, dtype);
-        return ubp_is_signed(dtype) ? bits ^ sign : bits;
-    }
-    double v = ubp_read_f64(p, dtype);
     uint64_t bits;
     if (v != v)
         return UINT64_MAX;
-    if (v == 0)
-        v = 0;
+    v = v == 0 ? 0 : v;
     memcpy(&bits, &v, sizeof bits);
-    return bits & sign ? ~bits : bits | sign;
+    return bits & sign_bit ? ~bits : bits | sign_bit;
+}
+
+void ubp_order_keys(uint64_t *keys, const void *src, int64_t stride, int64_t n, ub_dtype dtype)
+{
+    const char *p = src;
+    if (dtype == UB_F32)
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = order_float((double)*(const float *)(const void *)(p + i * stride));
+    else if (ubp_is_float(dtype))
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = order_float(ubp_read_f64(p + i * stride, dtype));
+    else
+        for (int64_t i = 0; i < n; i++)
+            keys[i] = (uint64_t)ubp_read_i64(p + i * stride, dtype) ^
+                      (ubp_is_signed(dtype) ? sign_bit : 0);
 }

@@ -56,8 +56,9 @@ static inline void ubp_next_index(int64_t *at, int rank, const int64_t *dims)
         at[i] = 0;
     }
 }
-/* A key whose unsigned order is that of the numbers: NaN above all, -0 and 0 the same. */
-uint64_t ubp_order_key(const void *p, ub_dtype dtype);
+/* Keys of n numbers, `stride` bytes apart, whose unsigned order is that of the numbers: NaN above
+ * all, -0 and 0 the same. */
+void ubp_order_keys(uint64_t *keys, const void *src, int64_t stride, int64_t n, ub_dtype dtype);
 /* idx in -dim..dim-1 to 0..dim-1, or an error. */
 ub_status ubp_want_in_bounds(const ubp_call *c, int64_t *idx, int64_t n, int64_t dim, int axis);
 

@@ -72,27 +72,38 @@ typedef struct top_k_job {
     uint64_t flip; /* all ones for the smallest */
 } top_k_job;
 
+/* The k best of a line; the heap keeps the latest of them on top. */
+static void fill_heap(entry *heap, const top_k_job *j, const char *src, int64_t stride)
+{
+    enum { CHUNK = 256 };
+    uint64_t keys[CHUNK];
+    for (int64_t start = 0; start < j->len; start += CHUNK) {
+        int64_t n = j->len - start < CHUNK ? j->len - start : CHUNK;
+        ubp_order_keys(keys, src + start * stride, stride, n, j->in->dtype);
+        for (int64_t c = 0; c < n; c++) {
+            entry e = {keys[c] ^ j->flip, start + c};
+            if (e.index < j->k) {
+                heap[e.index] = e;
+                for (int64_t at = e.index == j->k - 1 ? j->k / 2 : 0; at-- > 0;)
+                    sift(heap, j->k, at);
+            } else if (e.key > heap[0].key) { /* of equal ones the earlier stays */
+                heap[0] = e;
+                sift(heap, j->k, 0);
+            }
+        }
+    }
+}
+
 static void top_k_lines(void *arg, int64_t begin, int64_t end)
 {
     const top_k_job *j = arg;
-    ub_dtype dtype = j->in->dtype;
-    size_t size = ub_dtype_size(dtype);
+    size_t size = ub_dtype_size(j->in->dtype);
     for (int64_t line = begin; line < end; line++) {
         int64_t before = line / j->after, column = line % j->after;
         const char *src = (const char *)j->in->data +
                           (size_t)(before * j->len * j->after + column) * size; /* [len][after] */
         entry *heap = j->heaps + line * j->k;
-        for (int64_t i = 0; i < j->len; i++) {
-            entry e = {ubp_order_key(src + (size_t)(i * j->after) * size, dtype) ^ j->flip, i};
-            if (i < j->k) {
-                heap[i] = e;
-                for (int64_t at = i == j->k - 1 ? j->k / 2 : 0; at-- > 0;)
-                    sift(heap, j->k, at);
-            } else if (later(&heap[0], &e)) {
-                heap[0] = e;
-                sift(heap, j->k, 0);
-            }
-        }
+        fill_heap(heap, j, src, j->after * (int64_t)size);
         for (int64_t n = j->k; n-- > 0;) {
             int64_t to = (before * j->k + n) * j->after + column;
             if (j->values)

@@ -69,17 +69,21 @@ static void merge_sort(groups *g)
         memcpy(g->order, from, (size_t)g->n * sizeof *from);
 }
 
-/* Slices i of axis `axis`, element e: where it is, in bytes, in a row-major tensor. */
+/* The keys of every slice along `axis` of a row-major tensor. */
 static void fill_keys(groups *g, const ub_tensor *t, int axis, bool flat)
 {
     size_t size = ub_dtype_size(t->dtype);
     int64_t after = flat ? 1 : ubp_span(t->dims, axis + 1, t->rank);
+    const char *src = t->data; /* [len / after][n][after] */
+    if (g->len == 1) {
+        ubp_order_keys(g->keys, src, (int64_t)size, g->n, t->dtype);
+        return;
+    }
     for (int64_t i = 0; i < g->n; i++)
-        for (int64_t e = 0; e < g->len; e++) {
-            int64_t at = (e / after * g->n + i) * after + e % after;
-            g->keys[i * g->len + e] =
-                ubp_order_key((const char *)t->data + (size_t)at * size, t->dtype);
-        }
+        for (int64_t e = 0; e < g->len; e += after)
+            ubp_order_keys(g->keys + i * g->len + e,
+                           src + (size_t)((e / after * g->n + i) * after) * size, (int64_t)size,
+                           after, t->dtype);
 }
 
 /* Groups in sorted order first; then, unless sorted is asked for, by first appearance. */
