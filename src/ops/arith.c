@@ -90,12 +90,12 @@ static float floor_modf(float x, float y)
 #define REM_SIGNED(id, T, U)                                                                       \
     static T rem_of_##id(T x, T y)                                                                 \
     {                                                                                              \
-        return y == 0 || y == -1 ? (T)0 : (T)(x % y);                                              \
+        return (T)(y == 0 || y == -1 ? 0 : x % y);                                                 \
     }                                                                                              \
     static T mod_of_##id(T x, T y)                                                                 \
     {                                                                                              \
         T r = rem_of_##id(x, y);                                                                   \
-        return r != 0 && (r < 0) != (y < 0) ? (T)(r + y) : r;                                      \
+        return (T)(r != 0 && (r < 0) != (y < 0) ? r + y : r);                                      \
     }                                                                                              \
     UBP_EW_BINARY(rem_##id, T, T, T, rem_of_##id(x, y))                                            \
     UBP_EW_BINARY(mod_##id, T, T, T, mod_of_##id(x, y))

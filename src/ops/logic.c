@@ -109,7 +109,7 @@ static ub_status shift_attrs(const ubp_node *node, void *attr, ubp_arena *arena,
 #define SHIFT_LEFT(id, T, U)                                                                       \
     static T left_of_##id(T x, T y)                                                                \
     {                                                                                              \
-        return (uint64_t)y >= 8 * sizeof(T) ? (T)0 : (T)((uint64_t)x << (uint64_t)y);              \
+        return (T)((uint64_t)y >= 8 * sizeof(T) ? 0 : (uint64_t)x << (uint64_t)y);                 \
     }                                                                                              \
     UBP_EW_BINARY(left_##id, T, T, T, left_of_##id(x, y))
 #define SHIFT_RIGHT_SIGNED(id, T, U)                                                               \

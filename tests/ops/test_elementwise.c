@@ -190,6 +190,24 @@ static void halves(void **state)
                                                             ubp_f16_to_f32(y[j * 8 + i])));
 }
 
+/* A view of a file starts at any byte. */
+static void any_address(void **state)
+{
+    (void)state;
+    static char bytes[1 + sizeof(float[9])];
+    const float x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    float out[9];
+    ub_tensor t, to;
+    const int64_t dims[] = {9};
+    memcpy(bytes + 1, x, sizeof x);
+    assert_int_equal(ub_tensor_wrap(&t, bytes + 1, UB_F32, 1, dims, NULL), UB_OK);
+    assert_int_equal(ub_tensor_wrap(&to, out, UB_F32, 1, dims, NULL), UB_OK);
+    const ub_tensor *in[] = {&t, &t};
+    run_op("Add", 2, in, &to, 1);
+    for (int i = 0; i < 9; i++)
+        assert_true(out[i] == 2 * x[i]);
+}
+
 /* Divisions and remainders that the processor would trap. */
 static void integers_do_not_trap(void **state)
 {
@@ -212,11 +230,9 @@ static void integers_do_not_trap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_layout),
-        cmocka_unit_test(any_threads),
-        cmocka_unit_test(in_place),
-        cmocka_unit_test(halves),
-        cmocka_unit_test(integers_do_not_trap),
+        cmocka_unit_test(any_layout),  cmocka_unit_test(any_threads),
+        cmocka_unit_test(in_place),    cmocka_unit_test(halves),
+        cmocka_unit_test(any_address), cmocka_unit_test(integers_do_not_trap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
