@@ -44,22 +44,11 @@ static ub_status scratch_tensor(const ubp_call *c, ub_tensor *t, ub_dtype dtype,
     return t->data ? UB_OK : UB_ERR_MEMORY;
 }
 
-/* Whether every element lies at an address its dtype can be loaded from: weights in a file may not.
- */
-static bool is_aligned(const ub_tensor *t)
-{
-    int64_t size = (int64_t)ub_dtype_size(t->dtype);
-    bool aligned = size <= 1 || (intptr_t)t->data % size == 0;
-    for (int axis = 0; axis < t->rank && aligned && size > 1; axis++)
-        aligned = t->dims[axis] <= 1 || t->strides[axis] % size == 0;
-    return aligned;
-}
-
 /* *seen is what the kernel gets for input t: t itself, or a copy. */
 static ub_status bring_in(const ubp_call *c, const ub_tensor *t, bool widen, bool contiguous,
                           ub_tensor *copy, const ub_tensor **seen)
 {
-    const bool aligned = is_aligned(t);
+    const bool aligned = ubp_tensor_is_aligned(t);
     *seen = t;
     if (!t->data || (!widen && aligned && (!contiguous || ub_tensor_is_contiguous(t))))
         return UB_OK;

@@ -87,17 +87,22 @@ static ub_status new_step(maker *m, ubp_plan_step **out, int n_in, int n_out)
 
 /* A slot with the elements of `from` in the layout of `want`: `from` itself where that is its
  * layout. Constants are copied here and now, others by a step. */
-static ub_status in_layout(maker *m, int32_t *out, int32_t from, const ub_tensor *want)
+static ub_status in_layout(maker *m, int32_t *out, int32_t from, const ub_tensor *want, bool fast)
 {
     ubp_plan *p = m->p;
     *out = from;
-    if (same_strides(&p->slots[from].t, want))
+    /* Weights that lie askew in the file would be straightened by every run of a reference kernel;
+     * fast kernels pack them once anyway. */
+    bool askew = !fast && p->slots[from].place == UBP_PLACE_CONST &&
+                 !ubp_tensor_is_aligned(&p->slots[from].t);
+    if (same_strides(&p->slots[from].t, want) && !askew)
         return UB_OK;
     int32_t value = p->slots[from].value;
     for (size_t i = 0; i < p->n_slots; i++) {
         const ubp_slot *s = &p->slots[i];
         if (value >= 0 && s->value == value && ubp_same_dims(&s->t, want) &&
-            same_strides(&s->t, want) && (s->place != UBP_PLACE_VIEW)) {
+            same_strides(&s->t, want) && s->place != UBP_PLACE_VIEW &&
+            (!askew || ubp_tensor_is_aligned(&s->t))) {
             *out = (int32_t)i;
             return UB_OK;
         }
@@ -293,7 +298,7 @@ static ub_status add_step(maker *m, const ubp_node *n, const ubp_call *call, ubp
         ub_tensor layout = fast ? want[i] : p->slots[in[i]].t;
         if (!strided)
             ubp_tensor_set_strides(&layout);
-        st = in_layout(m, &in[i], in[i], &layout);
+        st = in_layout(m, &in[i], in[i], &layout, fast != NULL);
     }
     int32_t residual = UBP_NO_VALUE;
     for (int i = 0; i < fusion->n; i++)

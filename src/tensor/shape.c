@@ -150,3 +150,12 @@ bool ubp_tensor_extent(const ub_tensor *t, int64_t *low, int64_t *high)
     *high = hi;
     return true;
 }
+
+bool ubp_tensor_is_aligned(const ub_tensor *t)
+{
+    int64_t size = (int64_t)ub_dtype_size(t->dtype);
+    bool aligned = size <= 1 || (intptr_t)t->data % size == 0;
+    for (int axis = 0; axis < t->rank && aligned && size > 1; axis++)
+        aligned = t->dims[axis] <= 1 || t->strides[axis] % size == 0;
+    return aligned;
+}

@@ -39,6 +39,9 @@ void ubp_tensor_set_strides(ub_tensor *t);
 size_t ubp_tensor_bytes(const ub_tensor *t);
 /* Refuses tensors that are a shape only: data NULL with elements to read, or rank -1. */
 ub_status ubp_tensor_need_data(const ub_tensor *t, ub_error *err);
+/* Whether every element lies at an address its dtype can be loaded from: weights in a file may
+ * not. */
+bool ubp_tensor_is_aligned(const ub_tensor *t);
 bool ubp_same_dims(const ub_tensor *a, const ub_tensor *b);
 /* "(1, 3, 224, 224)" into text of at least UBP_SHAPE_TEXT bytes; returns text. */
 enum { UBP_SHAPE_TEXT = UB_MAX_RANK * 22 + 4 };
