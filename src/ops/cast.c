@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changes the dtype or nothing at all: Cast, CastLike, Identity, and Dropout (which in a
- * trained model is the identity). ONNX operators Cast 28, CastLike 25, Identity 25, Dropout 22.
- * Strings, complex numbers and floats of 8 bits and less are refused by name.
+ * What changes the dtype or nothing at all: Cast, CastLike, BitCast, Identity, and Dropout (which
+ * in a trained model is the identity). ONNX operators Cast 28, CastLike 25, BitCast 26, Identity
+ * 25, Dropout 22. Strings, complex numbers and floats of 8 bits and less are refused by name.
  */
 #include "ops/elementwise.h"
 
@@ -32,7 +32,8 @@ static ub_status cast_attrs(const ubp_node *node, void *attr, ubp_arena *arena, 
     UBP_TRY(ubp_attr_int(node, "to", UB_UNDEFINED, &a->to, err));
     if (a->to != UB_UNDEFINED)
         return UB_OK;
-    return ubp_fail(err, UB_ERR_FILE, "node '%s' (Cast): attribute 'to' is missing", node->name);
+    return ubp_fail(err, UB_ERR_FILE, "node '%s' (%s): attribute 'to' is missing", node->name,
+                    node->op_type);
 }
 
 /* ONNX's name of a dtype this library has no storage for. */
@@ -166,6 +167,50 @@ const ubp_op ubp_op_CastLike = {
     .batch = cast_batch,
     .view = cast_view,
     .ref = cast_ref,
+};
+
+/* ---- BitCast: the same bytes under another dtype of the same size ------------------------------
+ */
+
+static ub_status bit_cast_infer(const ubp_call *c)
+{
+    const cast_attr *a = c->attr;
+    UBP_TRY(want_first(c));
+    UBP_TRY(cast_to(c, a->to));
+    ub_dtype from = c->in[0]->dtype, to = (ub_dtype)a->to;
+    if (ub_dtype_size(from) == ub_dtype_size(to))
+        return UB_OK;
+    return ubp_op_fail(c, UB_ERR_SHAPE, "%s and %s have elements of different sizes",
+                       ub_dtype_name(from), ub_dtype_name(to));
+}
+
+static bool bit_cast_view(const ubp_call *c, int k, int64_t *offset)
+{
+    return k == 0 && same_view(c, offset);
+}
+
+static ub_status bit_cast_ref(const ubp_call *c)
+{
+    ub_tensor bytes = *c->in[0];
+    bytes.dtype = c->out[0]->dtype;
+    ubp_tensor_move(c->out[0], &bytes);
+    return UB_OK;
+}
+
+const ubp_op ubp_op_BitCast = {
+    .name = "BitCast",
+    .domain = "",
+    .min_in = 1,
+    .max_in = 1,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_STRIDED | UBP_CHEAP,
+    .attr_size = sizeof(cast_attr),
+    .attrs = cast_attrs,
+    .infer = bit_cast_infer,
+    .batch = cast_batch,
+    .view = bit_cast_view,
+    .ref = bit_cast_ref,
 };
 
 /* ---- Identity ----------------------------------------------------------------------------------
