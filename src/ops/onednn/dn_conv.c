@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conv in float32, 1 to 3 spatial dims, groups, dilation, any pads: one primitive for one sample,
+ * run over the batch (dn_items.c). Source and result are channels-last, but a source of up to 4
+ * channels may come in planes. Weights must be constant; they are packed on the first run.
+ */
+#include "ops/onednn/onednn.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static bool begins(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* Implementations by the family names of oneDNN. Not taken: ref (slow), winograd (inexact), ip. */
+static bool takes_jit(const char *name)
+{
+    return begins(name, "jit:avx512") || begins(name, "jit_1x1:avx512") ||
+           begins(name, "jit_dw:avx512");
+}
+
+static bool takes_any(const char *name)
+{
+    return begins(name, "brgconv") || begins(name, "brdgmm") || begins(name, "jit:") ||
+           begins(name, "jit_1x1:") || begins(name, "jit_dw:") || strstr(name, "gemm:jit");
+}
+
+/* Where adding to dst inside the primitive equals adding afterwards: the sum is made in registers
+ * first. The others start their accumulators with what dst holds. */
+static bool sums_last(const char *name)
+{
+    return begins(name, "brgconv_1x1:") || begins(name, "jit_1x1:avx2");
+}
+
+static void fill_window(ubp_dn_spec *s, const ubp_window *win)
+{
+    s->n = win->n;
+    for (int i = 0; i < win->n; i++) {
+        s->kernel[i] = win->kernel[i];
+        s->stride[i] = win->stride[i];
+        s->dilation[i] = win->dilation[i] - 1; /* oneDNN counts the gaps */
+        s->begin[i] = win->begin[i];
+        s->end[i] = win->end[i];
+    }
+}
+
+/* (M, C/g, ...) becomes (g, M/g, C/g, ...) when there are groups. */
+static bool fill_weights(ubp_dn_operand *o, const ub_tensor *w, int64_t group)
+{
+    if (!ubp_dn_operand_of(o, w))
+        return false;
+    if (group == 1)
+        return true;
+    if (o->rank == UBP_DN_RANK)
+        return false;
+    memmove(o->dims + 2, o->dims + 1, (size_t)(o->rank - 1) * sizeof *o->dims);
+    memmove(o->strides + 2, o->strides + 1, (size_t)(o->rank - 1) * sizeof *o->strides);
+    o->dims[1] = o->dims[0] / group;
+    o->dims[0] = group;
+    o->strides[1] = o->strides[0];
+    o->strides[0] *= o->dims[1];
+    o->rank++;
+    return true;
+}
+
+/* Few channels in planes are cheaper to bring together here, a sample at a time and by all threads,
+ * than by a copy of the batch before. */
+static bool in_planes(const ub_tensor *x)
+{
+    enum { FEW = 4 };
+    ub_tensor t = *x;
+    if (x->dims[1] < 2 || x->dims[1] > FEW)
+        return false;
+    ubp_tensor_set_strides(&t);
+    for (int i = 0; i < x->rank; i++)
+        if (x->dims[i] > 1 && x->strides[i] != t.strides[i])
+            return false;
+    return true;
+}
+
+static int64_t work(const ubp_window *win, const ub_tensor *w)
+{
+    int64_t n = ub_tensor_count(w);
+    for (int i = 0; i < win->n; i++)
+        if (!ubp_mul_i64(n, win->out[i], &n))
+            return INT64_MAX;
+    return n;
+}
+
+/* The primitive: for little work the simpler kernels, whose calls cost less. */
+static ub_status pick(ubp_fast *f, const ubp_dn_spec *spec, int64_t macs, const ubp_call *call)
+{
+    enum { SMALL = 4000000, LIGHT = 400000 };
+    f->light = macs < LIGHT;
+    ub_status st = UBP_DECLINED;
+    if (macs < SMALL)
+        st = ubp_dn_prim_get(&f->prim, f->d, spec, takes_jit, call);
+    if (st == UBP_DECLINED)
+        st = ubp_dn_prim_get(&f->prim, f->d, spec, takes_any, call);
+    if (st == UB_OK)
+        f->serial = strstr(f->prim->name, "gemm") != NULL;
+    return st;
+}
+
+/* A residual is added inside only if that picks the same blocks as without: the same
+ * implementation and the same packed weights tell. What else could move a sum is the block of
+ * input channels, which the brgconv_1x1 of oneDNN 2 derives from the packed weights alone on
+ * caches of half a megabyte and up. */
+static ub_status pick_with_sum(ubp_fast *f, const ubp_dn_spec *spec, int64_t macs,
+                               const ubp_call *call)
+{
+    const long least = 512L * 1024;
+    ubp_dn_spec with = *spec;
+    with.sum = 1;
+    if (DNNL_VERSION_MAJOR != 2 || sysconf(_SC_LEVEL2_CACHE_SIZE) < least)
+        return UBP_DECLINED;
+    UBP_TRY(pick(f, spec, macs, call));
+    ubp_dn_prim *plain = f->prim;
+    f->prim = NULL;
+    ub_status st = sums_last(plain->name) ? pick(f, &with, macs, call) : UBP_DECLINED;
+    if (st == UB_OK && (strcmp(f->prim->name, plain->name) != 0 ||
+                        !dnnl_memory_desc_equal(f->prim->weights, plain->weights)))
+        st = UBP_DECLINED;
+    ubp_dn_prim_release(f->d, plain);
+    return st;
+}
+
+/* Some scratch grows with the threads a primitive is made for; the number then comes down, by the
+ * same rule wherever this runs. */
+static ub_status pick_threads(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t macs,
+                              const ubp_call *call)
+{
+    const size_t most = (size_t)4 << 20;
+    for (int threads = UBP_DN_THREADS;; threads /= 4) {
+        spec->threads = threads;
+        UBP_TRY(sum ? pick_with_sum(f, spec, macs, call) : pick(f, spec, macs, call));
+        if (f->prim->scratch_bytes <= most || threads <= 2)
+            return UB_OK;
+        ubp_dn_prim_release(f->d, f->prim);
+        f->prim = NULL;
+    }
+}
+
+static size_t bytes_of(const ubp_dn_operand *o)
+{
+    size_t n = sizeof(float);
+    for (int64_t i = 0; i < o->rank; i++)
+        n *= (size_t)o->dims[i]; /* fits: the extent was checked */
+    return n;
+}
+
+ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
+{
+    const ubp_call *call = r->call;
+    const ub_tensor *x = call->in[0], *w = call->in[1];
+    const bool bias = ubp_has_in(call, 2);
+    bool sum = r->n_posts > 0 && r->posts[0].kind == UBP_POST_SUM;
+    ubp_dn_spec spec;
+    ubp_window win;
+    memset(&spec, 0, sizeof spec);
+    if (x->dtype != UB_F32 || x->rank < 3 || x->rank > 2 + UBP_DN_SPATIAL || !w->data ||
+        x->dims[0] < 1 || !ubp_dn_take_posts(f, r->posts, sum, r->n_posts))
+        return UBP_DECLINED;
+    UBP_TRY(ubp_conv_window(call, &win));
+    spec.kind = UBP_DN_CONV;
+    fill_window(&spec, &win);
+    if (!ubp_dn_operand_of_image(&spec.src, x) || !ubp_dn_operand_of_image(&spec.dst, call->out[0]))
+        return UBP_DECLINED;
+    ub_tensor plain = *w;
+    if (!fill_weights(&f->weights_shape, &plain, win.group)) {
+        ubp_tensor_set_strides(&plain);
+        if (!fill_weights(&f->weights_shape, &plain, win.group))
+            return UBP_DECLINED;
+    }
+    spec.weights = f->weights_shape;
+    memset(spec.weights.strides, 0, sizeof spec.weights.strides);
+    if (bias)
+        spec.bias = (ubp_dn_operand){.rank = 1, .dims = {w->dims[0]}, .strides = {1}};
+    UBP_TRY(pick_threads(f, &spec, sum, work(&win, w), call));
+
+    f->run = ubp_dn_run_items;
+    f->items = x->dims[0];
+    f->src_item = bytes_of(&spec.src);
+    f->dst_item = bytes_of(&spec.dst);
+    f->post_count = (int64_t)(f->dst_item / sizeof(float));
+    f->constant = true;
+    if (in_planes(x)) {
+        f->interleave = x->dims[1];
+        f->plane = ub_tensor_count(x) / x->dims[0] / x->dims[1];
+        f->interleave_bytes = f->src_item;
+    } else {
+        ubp_dn_channels_last(&r->want[0]);
+    }
+    r->want[1] = plain;
+    if (bias)
+        ubp_tensor_set_strides(&r->want[2]);
+    ubp_dn_channels_last(call->out[0]);
+    return UB_OK;
+}

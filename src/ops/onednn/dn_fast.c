@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A prepared kernel, whatever its operator: which file serves the call, its memory objects, packing
+ * weights on the first run, and the elementwise operators that follow.
+ *
+ * Posts are not oneDNN's own: those turn NaN into 0 (Relu is one vmaxps), and their exponentials
+ * have other bits than ours. The reference kernel of the operator runs over each sample right after
+ * it was computed, while it lies in the cache, so that fused and not fused are the same code.
+ */
+#include "ops/onednn/onednn.h"
+
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+/* ---- Layouts ----------------------------------------------------------------------------------
+ */
+
+bool ubp_dn_operand_of(ubp_dn_operand *o, const ub_tensor *t)
+{
+    enum { SIZE = 4 };
+    int64_t count = 1, low, high;
+    memset(o, 0, sizeof *o);
+    if (t->rank < 1 || t->rank > UBP_DN_RANK || t->dtype != UB_F32)
+        return false;
+    /* Kernels count in 32 bits here and there. */
+    if (!ubp_tensor_extent(t, &low, &high) || low < 0 || high > INT32_MAX)
+        return false;
+    o->rank = t->rank;
+    for (int i = 0; i < t->rank; i++) {
+        if (t->dims[i] <= 0 || !ubp_mul_i64(count, t->dims[i], &count))
+            return false;
+        if (t->dims[i] > 1 && (t->strides[i] <= 0 || t->strides[i] % SIZE != 0))
+            return false;
+        o->dims[i] = t->dims[i];
+        o->strides[i] = t->strides[i] / SIZE;
+    }
+    /* The stride of a dim of 1 means nothing; this value keeps specs equal and oneDNN content. */
+    for (int i = 0; i < t->rank; i++) {
+        if (t->dims[i] > 1)
+            continue;
+        o->strides[i] = 1;
+        for (int k = i + 1; k < t->rank; k++)
+            if (o->strides[k] * o->dims[k] > o->strides[i])
+                o->strides[i] = o->strides[k] * o->dims[k];
+    }
+    return true;
+}
+
+void ubp_dn_channels_last(ub_tensor *t)
+{
+    int64_t stride = (int64_t)ub_dtype_size(t->dtype);
+    t->strides[1] = stride;
+    stride *= t->dims[1];
+    for (int i = t->rank - 1; i >= 2; i--) {
+        t->strides[i] = stride;
+        stride *= t->dims[i];
+    }
+    t->strides[0] = stride;
+}
+
+bool ubp_dn_operand_of_image(ubp_dn_operand *o, const ub_tensor *t)
+{
+    ub_tensor one = *t;
+    one.dims[0] = 1;
+    ubp_dn_channels_last(&one);
+    if (!ubp_dn_operand_of(o, &one))
+        return false;
+    /* Also where a dim of 1 leaves the choice: one channel would else be taken for planes. */
+    for (int i = 0; i < one.rank; i++)
+        o->strides[i] = one.strides[i] / (int64_t)sizeof(float);
+    return true;
+}
+
+/* ---- Posts ------------------------------------------------------------------------------------
+ */
+
+bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n)
+{
+    f->n_posts = 0;
+    for (int i = first; i < n; i++) {
+        const ubp_op *op = posts[i].op;
+        if (posts[i].kind != UBP_POST_OP || f->n_posts == UBP_DN_POSTS ||
+            !(op->flags & UBP_CHEAP) || !(op->flags & UBP_STRIDED))
+            return false;
+        if (op->max_in != 1 && strcmp(op->name, "Clip") != 0)
+            return false;
+        f->posts[f->n_posts++] = posts[i];
+    }
+    return true;
+}
+
+ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, void *data, int64_t count,
+                           int threads)
+{
+    ubp_run run = *call->run;
+    run.threads = threads;
+    run.scratch = NULL; /* shared by all threads; elementwise kernels need none */
+    for (int i = 0; i < f->n_posts; i++) {
+        const ubp_post *post = &f->posts[i];
+        bool clip = post->op->max_in != 1;
+        float bounds[2] = {(float)post->lo, (float)post->hi};
+        ub_tensor flat = {.dtype = UB_F32, .rank = 1, .dims = {count}, .strides = {4}};
+        ub_tensor low = {.dtype = UB_F32, .data = &bounds[0]}, high = low, dst;
+        flat.data = data;
+        high.data = &bounds[1];
+        dst = flat;
+        const ub_tensor *in[3] = {&flat, &low, &high};
+        ub_tensor *out[1] = {&dst};
+        const ubp_call one = {.op = post->op,
+                              .node = call->node,
+                              .attr = post->attr,
+                              .n_in = clip ? 3 : 1,
+                              .n_out = 1,
+                              .in = in,
+                              .out = out,
+                              .run = &run,
+                              .err = NULL};
+        ub_status st = post->op->ref(&one);
+        if (st != UB_OK)
+            return st;
+    }
+    return UB_OK;
+}
+
+/* ---- Preparing ----------------------------------------------------------------------------------
+ */
+
+void ubp_fast_free(ubp_fast *f)
+{
+    if (!f)
+        return;
+    for (int i = 0; i < f->n_slots; i++) {
+        if (f->slots[i].src)
+            dnnl_memory_destroy(f->slots[i].src);
+        if (f->slots[i].dst)
+            dnnl_memory_destroy(f->slots[i].dst);
+        if (f->slots[i].scratch)
+            dnnl_memory_destroy(f->slots[i].scratch);
+    }
+    ubp_free(f->slots);
+    if (f->weights)
+        dnnl_memory_destroy(f->weights);
+    if (f->bias)
+        dnnl_memory_destroy(f->bias);
+    ubp_dn_packed_release(f->d, f->packed);
+    ubp_dn_prim_release(f->d, f->prim);
+    ubp_free(f->pooling);
+    ubp_free(f);
+}
+
+/* Scratch memory, once prim, items and interleave are set. */
+static ub_status fast_size(ubp_fast *f, size_t *scratch, const ubp_call *call)
+{
+    const size_t align = 64, most = (size_t)64 << 20;
+    size_t bytes = f->interleave_bytes;
+    if (!ubp_add_size(bytes, f->prim->scratch_bytes, &bytes) ||
+        !ubp_add_size(bytes, 2 * align, &bytes))
+        return ubp_fail_memory(call->err, SIZE_MAX);
+    f->interleave_bytes = (f->interleave_bytes + align - 1) / align * align;
+    f->slot_bytes = bytes / align * align;
+    f->team = f->items < f->d->team ? (int)f->items : f->d->team;
+    while (f->team > 1 && f->slot_bytes > most / (size_t)f->team)
+        f->team--;
+    *scratch = f->slot_bytes * (size_t)f->team;
+    return UB_OK;
+}
+
+ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
+                           const ubp_post *posts, int n_posts, ub_tensor *want, size_t *scratch)
+{
+    static const struct {
+        const char *op;
+        ub_status (*prepare)(ubp_fast *f, const ubp_dn_request *r);
+    } served[] = {{"Conv", ubp_dn_conv},
+                  {"MatMul", ubp_dn_matmul},
+                  {"Gemm", ubp_dn_matmul},
+                  {"MaxPool", ubp_dn_max_pool},
+                  {"AveragePool", ubp_dn_average_pool},
+                  {"GlobalAveragePool", ubp_dn_average_pool}};
+    const ubp_dn_request r = {.call = call, .posts = posts, .n_posts = n_posts, .want = want};
+    *out = NULL;
+    *scratch = 0;
+    if (!d || call->op->domain[0] != '\0')
+        return UBP_DECLINED;
+    for (int i = 0; i < UBP_COUNT(served); i++) {
+        if (strcmp(call->op->name, served[i].op) != 0)
+            continue;
+        ubp_fast *f = ubp_calloc(1, sizeof *f);
+        if (!f)
+            return ubp_fail_memory(call->err, sizeof *f);
+        f->d = d;
+        ub_status st = served[i].prepare(f, &r);
+        if (st == UB_OK && f->prim)
+            st = fast_size(f, scratch, call);
+        if (st != UB_OK) {
+            ubp_fast_free(f);
+            return st;
+        }
+        *out = f;
+        return UB_OK;
+    }
+    return UBP_DECLINED;
+}
+
+const char *ubp_fast_kernel(const ubp_fast *f)
+{
+    return f->prim ? f->prim->name : "channels-last";
+}
+
+/* ---- Running ------------------------------------------------------------------------------------
+ */
+
+/* Weights and bias; the first run packs the weights. */
+static ub_status bind_weights(ubp_fast *f, const ubp_call *call)
+{
+    ubp_dn_prim *p = f->prim;
+    dnnl_status_t st = dnnl_success;
+    if (!p->spec.weights.rank)
+        return UB_OK;
+    if (f->constant && !f->packed)
+        UBP_TRY(ubp_dn_packed_get(&f->packed, f->d, call->in[1]->data, &f->weights_shape,
+                                  p->weights, call));
+    if (!f->weights)
+        st = ubp_dn_memory_new(&f->weights, f->d->engine, p->weights, DNNL_MEMORY_NONE);
+    if (st == dnnl_success && p->bias && !f->bias)
+        st = ubp_dn_memory_new(&f->bias, f->d->engine, p->bias, DNNL_MEMORY_NONE);
+    if (st == dnnl_success)
+        st = dnnl_memory_set_data_handle(f->weights,
+                                         f->packed ? f->packed->data : call->in[1]->data);
+    if (st == dnnl_success && p->bias)
+        st = dnnl_memory_set_data_handle(f->bias, call->in[2]->data);
+    return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "binding weights");
+}
+
+static dnnl_status_t slot_new(ubp_dn_slot *slot, const ubp_fast *f)
+{
+    const ubp_dn_prim *p = f->prim;
+    dnnl_engine_t e = f->d->engine;
+    dnnl_status_t st = ubp_dn_memory_new(&slot->src, e, p->src, DNNL_MEMORY_NONE);
+    if (st == dnnl_success)
+        st = ubp_dn_memory_new(&slot->dst, e, p->dst, DNNL_MEMORY_NONE);
+    if (st == dnnl_success && p->scratch_bytes)
+        st = ubp_dn_memory_new(&slot->scratch, e, p->scratch, DNNL_MEMORY_NONE);
+    return st;
+}
+
+ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n)
+{
+    UBP_TRY(bind_weights(f, call));
+    if (n <= f->n_slots)
+        return UB_OK;
+    ubp_dn_slot *slots = ubp_realloc(f->slots, (size_t)n * sizeof *slots);
+    if (!slots)
+        return ubp_fail_memory(call->err, (size_t)n * sizeof *slots);
+    f->slots = slots;
+    while (f->n_slots < n) {
+        ubp_dn_slot *slot = &slots[f->n_slots];
+        memset(slot, 0, sizeof *slot);
+        f->n_slots++;
+        dnnl_status_t st = slot_new(slot, f);
+        if (st != dnnl_success)
+            return ubp_dn_fail(call, st, "making memory objects");
+    }
+    return UB_OK;
+}
+
+static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_slot *slot)
+{
+    dnnl_exec_arg_t args[5];
+    int n = 0;
+    args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, slot->src};
+    args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, slot->dst};
+    if (f->weights)
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, f->weights};
+    if (f->bias)
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, f->bias};
+    if (slot->scratch)
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->scratch};
+    return dnnl_primitive_execute(f->prim->primitive, f->d->stream, n, args);
+}
+
+dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_slot *slot, int threads)
+{
+    dnnl_status_t st = dnnl_success;
+#ifdef _OPENMP
+    if (omp_in_parallel()) /* then oneDNN keeps to the calling thread */
+        return execute(f, slot);
+#endif
+    /* Some implementations ask OpenMP how many threads there are, others start as many as they were
+     * created for: both must be told. More than they were created for would overrun scratch. */
+    if (threads > (int)f->prim->spec.threads)
+        threads = (int)f->prim->spec.threads;
+    int old = ubp_threads_enter(threads);
+#pragma omp teams num_teams(1) thread_limit(threads) shared(st)
+    st = execute(f, slot);
+    ubp_threads_leave(old);
+    return st;
+}
+
+ub_status ubp_fast_run(ubp_fast *f, const ubp_call *call, void *scratch)
+{
+    return f->run(f, call, scratch);
+}

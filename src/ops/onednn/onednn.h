@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * onednn: private header of the kernels over oneDNN. One spec (plain numbers) describes a
+ * primitive; the session keeps the primitives and the packed weights that its kernels use.
+ *
+ * How the bitwise promise is kept (measurements: docs/decisions/0002-onednn-kernels.md). oneDNN
+ * chooses blocks, and with them the order of additions, from the batch and from the number of
+ * threads that are current when a primitive is created. So convolutions and poolings are created
+ * for ONE sample and a FIXED number of threads, and run once for each sample; only how the finished
+ * primitive's work is handed to threads differs from run to run, and that does not move a sum.
+ */
+#ifndef UBP_ONEDNN_H
+#define UBP_ONEDNN_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "ops/attrs.h"
+#include "ops/fast.h"
+
+/* Threads that primitives are created for, whatever the session has. */
+enum { UBP_DN_THREADS = 32, UBP_DN_SPATIAL = 3, UBP_DN_RANK = 6, UBP_DN_NAME = 64 };
+
+/* ---- dn_api.c: what differs between oneDNN 2 and 3 ---------------------------------------------
+ */
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t ubp_dn_desc;        /* owned */
+typedef const_dnnl_memory_desc_t ubp_dn_const; /* borrowed */
+#else
+typedef dnnl_memory_desc_t *ubp_dn_desc;
+typedef const dnnl_memory_desc_t *ubp_dn_const;
+#endif
+
+typedef enum ubp_dn_kind {
+    UBP_DN_CONV = 1,
+    UBP_DN_AVERAGE_POOL, /* pads do not count */
+    UBP_DN_AVERAGE_POOL_PADS,
+    UBP_DN_MATMUL
+} ubp_dn_kind;
+
+/* A float32 operand. Strides count elements; all zero: as the primitive likes it. */
+typedef struct ubp_dn_operand {
+    int64_t rank; /* 0: none */
+    int64_t dims[UBP_DN_RANK], strides[UBP_DN_RANK];
+} ubp_dn_operand;
+
+/* Everything a primitive is made from. Numbers only, zeroed before it is filled, so that equal
+ * specs are equal bytes. */
+typedef struct ubp_dn_spec {
+    int64_t kind, n, threads, sum;
+    ubp_dn_operand src, weights, bias, dst;
+    int64_t kernel[UBP_DN_SPATIAL], stride[UBP_DN_SPATIAL], dilation[UBP_DN_SPATIAL];
+    int64_t begin[UBP_DN_SPATIAL], end[UBP_DN_SPATIAL];
+} ubp_dn_spec;
+
+dnnl_status_t ubp_dn_desc_new(ubp_dn_desc *out, const ubp_dn_operand *o);
+dnnl_status_t ubp_dn_desc_copy(ubp_dn_desc *out, ubp_dn_const d);
+void ubp_dn_desc_free(ubp_dn_desc d); /* NULL is fine */
+/* Finds the first implementation of spec that takes(name) accepts; *out NULL when there is none. */
+dnnl_status_t ubp_dn_find(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const ubp_dn_spec *spec,
+                          bool (*takes)(const char *name));
+dnnl_status_t ubp_dn_reorder_new(dnnl_primitive_t *out, dnnl_engine_t engine, ubp_dn_const from,
+                                 ubp_dn_const to);
+dnnl_status_t ubp_dn_memory_new(dnnl_memory_t *out, dnnl_engine_t engine, ubp_dn_const d,
+                                void *data);
+
+/* ---- dn_session.c: engine, primitives and packed weights of one session -------------------------
+ */
+
+typedef struct ubp_dn_prim {
+    struct ubp_dn_prim *next;
+    int refs;
+    ubp_dn_spec spec;
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+    ubp_dn_const src, weights, bias, dst, scratch; /* borrowed from desc */
+    size_t scratch_bytes;
+    char name[UBP_DN_NAME];
+} ubp_dn_prim;
+
+/* Weights in a primitive's own layout. */
+typedef struct ubp_dn_packed {
+    struct ubp_dn_packed *next;
+    int refs;
+    const void *from; /* the constant; it outlives every kernel that refers to this */
+    ubp_dn_operand shape;
+    ubp_dn_desc desc;
+    void *data;
+} ubp_dn_packed;
+
+struct ubp_onednn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    int team; /* samples that may be computed at once */
+    ubp_dn_prim *prims;
+    ubp_dn_packed *packed;
+};
+
+/* The primitive of spec, made when there is none yet; UBP_DECLINED when no implementation is
+ * taken. Release it with ubp_dn_prim_release(). */
+ub_status ubp_dn_prim_get(ubp_dn_prim **out, ubp_onednn *d, const ubp_dn_spec *spec,
+                          bool (*takes)(const char *name), const ubp_call *call);
+void ubp_dn_prim_release(ubp_onednn *d, ubp_dn_prim *p);
+/* Constant weights at `from`, laid out as `shape` says, in the layout `to`. */
+ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from,
+                            const ubp_dn_operand *shape, ubp_dn_const to, const ubp_call *call);
+void ubp_dn_packed_release(ubp_onednn *d, ubp_dn_packed *p);
+/* UB_ERR_INTERNAL (or MEMORY) that names the node and what oneDNN said. */
+ub_status ubp_dn_fail(const ubp_call *call, dnnl_status_t status, const char *doing);
+
+/* ---- dn_fast.c: a prepared kernel
+ * ---------------------------------------------------------------- */
+
+enum { UBP_DN_POSTS = 4 };
+
+/* The memory objects that one thread binds to a sample's data. */
+typedef struct ubp_dn_slot {
+    dnnl_memory_t src, dst, scratch;
+} ubp_dn_slot;
+
+typedef struct ubp_dn_pooling ubp_dn_pooling; /* dn_max_pool.c */
+
+struct ubp_fast {
+    ubp_onednn *d;
+    ubp_dn_prim *prim;       /* NULL: not oneDNN's */
+    ubp_dn_pooling *pooling; /* owned */
+    ub_status (*run)(ubp_fast *f, const ubp_call *call, void *scratch);
+    /* The call is `items` runs of the primitive. */
+    int64_t items;
+    size_t src_item, dst_item; /* bytes from one item to the next */
+    bool serial;               /* one thread an item: the implementation splits sums over threads */
+    bool light;                /* too little work in an item to share it between threads */
+    int64_t interleave;        /* channels to bring from planes to channels-last; 0: none */
+    int64_t plane;             /* pixels of a plane */
+    size_t slot_bytes;         /* of scratch memory for each thread */
+    size_t interleave_bytes;   /* of them, for the interleaved source */
+    int team;                  /* slots that scratch has room for */
+    ubp_dn_operand weights_shape;
+    bool constant; /* weights are packed on the first run, else they lie as the primitive wants */
+    ubp_dn_packed *packed;
+    dnnl_memory_t weights, bias;
+    ubp_dn_slot *slots; /* [n_slots] */
+    int n_slots;
+    int n_posts;
+    ubp_post posts[UBP_DN_POSTS];
+    int64_t post_count; /* elements of dst in an item */
+};
+
+/* Takes the elementwise posts from `first` on into f; false: some is not served. */
+bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n);
+/* f->run of convolutions and poolings: dn_items.c. */
+ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch);
+/* Weights, bias and at least n slots are ready. Allocates on the first run only. */
+ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n);
+/* Runs the elementwise posts over count elements at data, where they lie. */
+ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, void *data, int64_t count,
+                           int threads);
+/* Runs the primitive on slot's memory with at most `threads` threads. */
+dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_slot *slot, int threads);
+
+/* Fills an operand from a tensor; false: strides that oneDNN cannot take, or too large. */
+bool ubp_dn_operand_of(ubp_dn_operand *o, const ub_tensor *t);
+/* One sample of the image t, in channels-last. */
+bool ubp_dn_operand_of_image(ubp_dn_operand *o, const ub_tensor *t);
+/* Sets t's strides to channels-last without gaps; dims are (N, C, ...). */
+void ubp_dn_channels_last(ub_tensor *t);
+
+/* ---- one file an operator
+ * ------------------------------------------------------------------------ */
+
+typedef struct ubp_dn_request {
+    const ubp_call *call;
+    const ubp_post *posts;
+    int n_posts;
+    ub_tensor *want;
+} ubp_dn_request;
+
+/* Each fills f (new, zeroed) or gives UBP_DECLINED. */
+ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r);         /* dn_conv.c */
+ub_status ubp_dn_average_pool(ubp_fast *f, const ubp_dn_request *r); /* dn_average_pool.c */
+ub_status ubp_dn_max_pool(ubp_fast *f, const ubp_dn_request *r);     /* dn_max_pool.c */
+ub_status ubp_dn_matmul(ubp_fast *f, const ubp_dn_request *r);       /* dn_matmul.c */
+
+#endif
