@@ -6,6 +6,7 @@
  */
 #include "plan/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool is(const ubp_node *n, const char *name)
@@ -38,8 +39,8 @@ static bool absorb(const ubp_uses *u, const ubp_node *next, int32_t index, int32
     if (is(next, "Relu") || is(next, "LeakyRelu"))
         return true;
     if (is(next, "Clip"))
-        return next->in[0] == value && bound(u, next, 1, -3.402823466e38, &post->lo) &&
-               bound(u, next, 2, 3.402823466e38, &post->hi);
+        return next->in[0] == value && bound(u, next, 1, -INFINITY, &post->lo) &&
+               bound(u, next, 2, INFINITY, &post->hi);
     if (!is(next, "Add") || next->n_in != 2 || next->in[0] < 0 || next->in[1] < 0)
         return false;
     int32_t other = next->in[0] == value ? next->in[1] : next->in[0];
