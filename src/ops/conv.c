@@ -203,6 +203,88 @@ static void conv_locate(const ubp_gemm_job *job, int64_t item, ubp_gemm *g)
     g->bias = v->bias ? v->bias + group * v->m * v->size : NULL;
 }
 
+/* ---- Depthwise ------------------------------------------------------------------------------- */
+
+/* With one input channel a group there is little to gain from a matrix product: each tap of the
+ * kernel is added to a whole row of the output at a time. The order of additions of one output is
+ * that of the product, less the taps in the pads. */
+#define ADD_TAP(T)                                                                                 \
+    static void add_tap_##T(const T *restrict src, int64_t stride, T weight, T *restrict dst,      \
+                            int64_t n)                                                             \
+    {                                                                                              \
+        if (stride == 1) {                                                                         \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                dst[i] += src[i] * weight;                                                         \
+        } else {                                                                                   \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                dst[i] += src[i * stride] * weight;                                                \
+        }                                                                                          \
+    }
+ADD_TAP(float)
+ADD_TAP(double)
+#undef ADD_TAP
+
+/* One tap over a row of outputs: o holds the row's place in the output. */
+static void add_tap(const conv *v, const tap *t, const int64_t *o, const char *src,
+                    const char *weight, char *dst)
+{
+    const ubp_window *win = v->win;
+    const int last = win->n - 1;
+    const int64_t stride = win->stride[last], at = t->at[last] - win->begin[last];
+    int64_t offset = 0;
+    for (int d = 0; d < last; d++) {
+        int64_t i = o[d] * win->stride[d] - win->begin[d] + t->at[d];
+        if (i < 0 || i >= win->in[d])
+            return;
+        offset += i * v->step[d];
+    }
+    int64_t first = at < 0 ? (-at + stride - 1) / stride : 0;
+    int64_t end = at < win->in[last] ? (win->in[last] - at - 1) / stride + 1 : 0;
+    end = end < win->out[last] ? end : win->out[last];
+    if (first >= end)
+        return;
+    offset += at + first * stride;
+    if (v->size == 4)
+        add_tap_float((const float *)(const void *)src + offset, stride,
+                      *(const float *)(const void *)weight, (float *)(void *)dst + first,
+                      end - first);
+    else
+        add_tap_double((const double *)(const void *)src + offset, stride,
+                       *(const double *)(const void *)weight, (double *)(void *)dst + first,
+                       end - first);
+}
+
+/* Rows of the output, n * M * (pixels of a channel / pixels of a row) of them. */
+static void depthwise_rows(void *arg, int64_t begin, int64_t end)
+{
+    const conv *v = arg;
+    const ubp_window *win = v->win;
+    const int64_t n = win->out[win->n - 1], rows = v->pixels / n;
+    for (int64_t row = begin; row < end; row++) {
+        int64_t o[UBP_MAX_SPATIAL], rest = row % rows, plane = row / rows;
+        int64_t channel = plane % (v->m * win->group);
+        char *dst = v->dst + row * n * v->size;
+        tap t;
+        for (int d = win->n - 2; d >= 0; d--) {
+            o[d] = rest % win->out[d];
+            rest /= win->out[d];
+        }
+        memset(dst, 0, (size_t)(n * v->size));
+        tap_find(v, 0, &t);
+        for (int64_t k = 0; k < v->taps; k++, tap_next(v, &t))
+            add_tap(v, &t, o, v->src + plane / v->m * v->plane * v->size,
+                    v->weights + (channel * v->taps + k) * v->size, dst);
+        for (int64_t i = 0; i < n && v->bias; i++) {
+            if (v->size == 4)
+                ((float *)(void *)dst)[i] += ((const float *)(const void *)v->bias)[channel];
+            else
+                ((double *)(void *)dst)[i] += ((const double *)(const void *)v->bias)[channel];
+        }
+    }
+}
+
+/* ---- Conv ------------------------------------------------------------------------------------ */
+
 void ubp_conv_run(const ubp_run *run, const ubp_window *win, ub_dtype dtype, int64_t n, int64_t c,
                   int64_t m, const void *src, const void *weights, const void *bias, void *dst)
 {
@@ -223,6 +305,11 @@ void ubp_conv_run(const ubp_run *run, const ubp_window *win, ub_dtype dtype, int
         v.pixels *= win->out[d];
         v.taps *= win->kernel[d];
     }
+    if (v.c == 1 && v.m <= 4 && ubp_is_float(dtype)) {
+        int64_t row = win->out[win->n - 1];
+        ubp_run_parallel(run, n * m * (v.pixels / row), 2048 / row + 1, depthwise_rows, &v);
+        return;
+    }
     ubp_gemm_job job = {.dtype = dtype,
                         .items = n * win->group,
                         .gemm = {.m = v.m,
@@ -238,8 +325,6 @@ void ubp_conv_run(const ubp_run *run, const ubp_window *win, ub_dtype dtype, int
                         .arg = &v};
     ubp_gemm_run(run, &job);
 }
-
-/* ---- Conv ------------------------------------------------------------------------------------ */
 
 static ub_status conv_infer(const ubp_call *call)
 {

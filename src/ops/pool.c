@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * MaxPool, AveragePool and LpPool: a window slides over each plane (n, c) of an image (N, C, ...)
- * of any number of spatial dims. Taps are visited in row-major order; sums are kept in double.
- * ONNX: MaxPool-22, AveragePool-22, LpPool-22.
+ * of any number of spatial dims. The taps of a window are taken in row-major order; sums are kept
+ * in double. ONNX: MaxPool-22, AveragePool-22, LpPool-22.
  */
 #include "ops/window.h"
 
@@ -108,178 +108,230 @@ static void pool_batch(ubp_batch *b)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-typedef struct pool pool;
-
-/* The window of one pixel, cut to the image: taps [first, last) of each dim, as indices of dims. */
-typedef struct cut {
-    int64_t at[UBP_MAX_SPATIAL];    /* image index of the first tap inside */
-    int64_t count[UBP_MAX_SPATIAL]; /* taps inside */
-    int64_t taps;                   /* product of count */
-    int64_t padded;                 /* taps inside the image or its pads */
-} cut;
-
-struct pool {
+/* A row is all outputs along the last spatial dim. Tap after tap of the window, in row-major order,
+ * goes to every output of the row that sees it. */
+typedef struct pool {
     ubp_window win;
     const ubp_pool_attr *attr;
     ub_dtype dtype;
-    int64_t plane, pixels;          /* products of in and out */
+    int64_t plane, rows;            /* product of in; of out but the last */
     int64_t step[UBP_MAX_SPATIAL];  /* elements from one image index to the next */
     int64_t order[UBP_MAX_SPATIAL]; /* the same in the layout of Indices */
     const char *src;                /* [planes][in...] */
     char *dst;                      /* [planes][out...] */
     int64_t *indices;               /* [planes][out...] or NULL */
-    /* Pools one window of a plane into dst[pixel]. */
-    void (*window)(const pool *p, int64_t plane, int64_t pixel, const cut *c);
-};
+    double *sums;                   /* [planes][out...] scratch of AveragePool and LpPool */
+    void (*row)(const struct pool *p, int64_t plane, int64_t row);
+} pool;
 
-static void cut_dim(const ubp_window *win, int d, int64_t o, cut *c)
+/* One tap of the window over a row. */
+typedef struct tap {
+    int64_t k[UBP_MAX_SPATIAL];                          /* place in the window */
+    int64_t low[UBP_MAX_SPATIAL], high[UBP_MAX_SPATIAL]; /* places that see the image */
+    int64_t o[UBP_MAX_SPATIAL]; /* output indices of the row; the last is not used */
+    int64_t src, index;         /* of the element that output 0 of the row would see */
+    int64_t first, last;        /* outputs [first, last) see the image */
+    int64_t seen, padded;       /* taps of the dims but the last inside image; image and pads */
+} tap;
+
+/* The k in [0, kernel) for which begin + k * step lies in [0, limit): [*low, *high). */
+static void places(int64_t begin, int64_t step, int64_t limit, int64_t kernel, int64_t *low,
+                   int64_t *high)
 {
-    int64_t step = win->dilation[d];
-    int64_t begin = o * win->stride[d] - win->begin[d];
-    int64_t skip = begin < 0 ? (-begin + step - 1) / step : 0;
-    int64_t first = begin + skip * step;
-    int64_t room = win->in[d] - first;                       /* from the first tap inside */
-    int64_t reach = win->in[d] + win->end[d] - begin;        /* with the pads */
-    int64_t count = room > 0 ? (room - 1) / step + 1 : 0;    /* that the image has room for */
-    int64_t padded = reach > 0 ? (reach - 1) / step + 1 : 0; /* that image and pads do */
-    if (count > win->kernel[d] - skip)
-        count = win->kernel[d] - skip;
-    if (padded > win->kernel[d])
-        padded = win->kernel[d];
-    c->at[d] = first;
-    c->count[d] = count > 0 ? count : 0;
-    c->taps *= c->count[d];
-    c->padded *= padded;
+    *low = begin < 0 ? (-begin + step - 1) / step : 0;
+    *high = limit > begin ? (limit - begin - 1) / step + 1 : 0;
+    *high = *high < kernel ? *high : kernel;
+    *low = *low < *high ? *low : *high;
 }
 
-static void pool_planes(void *arg, int64_t begin, int64_t end)
+/* Taps along dim d that output o sees inside the image, or inside image and pads. */
+static int64_t taps_along(const ubp_window *win, int d, int64_t o, bool pads)
 {
-    const pool *p = arg;
+    int64_t low, high, begin = o * win->stride[d] - win->begin[d];
+    if (pads)
+        places(begin + win->begin[d], win->dilation[d], win->in[d] + win->begin[d] + win->end[d],
+               win->kernel[d], &low, &high);
+    else
+        places(begin, win->dilation[d], win->in[d], win->kernel[d], &low, &high);
+    return high - low;
+}
+
+/* The first tap of a row; false when no window of the row sees the image. */
+static bool tap_begin(const pool *p, int64_t row, tap *t)
+{
     const ubp_window *win = &p->win;
-    for (int64_t plane = begin; plane < end; plane++) {
-        int64_t o[UBP_MAX_SPATIAL] = {0};
-        for (int64_t pixel = 0; pixel < p->pixels; pixel++) {
-            cut c = {.taps = 1, .padded = 1};
-            for (int d = 0; d < win->n; d++)
-                cut_dim(win, d, o[d], &c);
-            p->window(p, plane, pixel, &c);
-            for (int d = win->n - 1; d >= 0 && ++o[d] == win->out[d]; d--)
-                o[d] = 0;
+    const int last = win->n - 1;
+    bool any = true;
+    *t = (tap){.seen = 1, .padded = 1};
+    for (int d = last; d >= 0; d--) {
+        int64_t begin = -win->begin[d], reach = win->in[d];
+        if (d < last) {
+            t->o[d] = row % win->out[d];
+            row /= win->out[d];
+            begin += t->o[d] * win->stride[d];
+            t->seen *= taps_along(win, d, t->o[d], false);
+            t->padded *= taps_along(win, d, t->o[d], true);
+            places(begin, win->dilation[d], reach, win->kernel[d], &t->low[d], &t->high[d]);
+        } else {
+            int64_t unused; /* the first output sees most on the right, the last on the left */
+            places(begin, win->dilation[d], reach, win->kernel[d], &unused, &t->high[d]);
+            places(begin + (win->out[d] - 1) * win->stride[d], win->dilation[d], INT64_MAX / 2,
+                   win->kernel[d], &t->low[d], &unused);
         }
+        t->k[d] = t->low[d];
+        any = any && t->low[d] < t->high[d];
     }
+    return any;
 }
 
-/* Steps through the rows of a window (its innermost dim is a row); false after the last. */
-static bool next_row(const pool *p, const cut *c, int64_t *tap)
+/* Where the tap lies; false when the row does not see the image there. */
+static bool tap_place(const pool *p, tap *t)
 {
-    for (int d = p->win.n - 2; d >= 0; d--) {
-        if (++tap[d] < c->count[d])
+    const ubp_window *win = &p->win;
+    const int last = win->n - 1;
+    int64_t at = t->k[last] * win->dilation[last] - win->begin[last], stride = win->stride[last];
+    t->src = at * p->step[last];
+    t->index = at * p->order[last];
+    for (int d = 0; d < last; d++) {
+        int64_t i = t->o[d] * win->stride[d] - win->begin[d] + t->k[d] * win->dilation[d];
+        if (i < 0 || i >= win->in[d])
+            return false;
+        t->src += i * p->step[d];
+        t->index += i * p->order[d];
+    }
+    t->first = at < 0 ? (-at + stride - 1) / stride : 0;
+    t->last = at < win->in[last] ? (win->in[last] - at - 1) / stride + 1 : 0;
+    if (t->last > win->out[last])
+        t->last = win->out[last];
+    return t->first < t->last;
+}
+
+static bool tap_next(const pool *p, tap *t)
+{
+    for (int d = p->win.n - 1; d >= 0; d--) {
+        if (++t->k[d] < t->high[d])
             return true;
-        tap[d] = 0;
+        t->k[d] = t->low[d];
     }
     return false;
 }
 
-/* Elements from the plane's first to the row's first, in the given strides. */
-static int64_t row_offset(const pool *p, const cut *c, const int64_t *tap, const int64_t *step)
-{
-    int last = p->win.n - 1;
-    int64_t offset = c->at[last] * step[last];
-    for (int d = 0; d < last; d++)
-        offset += (c->at[d] + tap[d] * p->win.dilation[d]) * step[d];
-    return offset;
-}
-
 /* The first of equal maxima counts; NaN wins, as in NumPy and PyTorch. A window that sees only
  * padding gives the lowest value and index -1. */
-#define MAX_WINDOW(T, LOWEST)                                                                      \
-    static void max_##T(const pool *p, int64_t plane, int64_t pixel, const cut *c)                 \
+#define MAX_ROW(T, LOWEST)                                                                         \
+    static void max_##T(const pool *p, int64_t plane, int64_t row)                                 \
     {                                                                                              \
-        const T *src = (const T *)(const void *)p->src + plane * p->plane;                         \
         const int last = p->win.n - 1;                                                             \
-        const int64_t step = p->win.dilation[last];                                                \
-        int64_t tap[UBP_MAX_SPATIAL] = {0}, index = -1;                                            \
-        T best = (T)(LOWEST);                                                                      \
-        bool more = c->taps > 0;                                                                   \
-        for (; more; more = next_row(p, c, tap)) {                                                 \
-            const T *row = src + row_offset(p, c, tap, p->step);                                   \
-            for (int64_t i = 0; i < c->count[last]; i++) {                                         \
-                T v = row[i * step];                                                               \
-                if (index >= 0 && !(v > best) && !(v != v && best == best))                        \
+        const int64_t n = p->win.out[last], stride = p->win.stride[last];                          \
+        const int64_t at = (plane * p->rows + row) * n;                                            \
+        T *best = (T *)(void *)p->dst + at;                                                        \
+        int64_t *index = p->indices ? p->indices + at : NULL;                                      \
+        tap t;                                                                                     \
+        bool more = tap_begin(p, row, &t);                                                         \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            best[i] = (T)(LOWEST);                                                                 \
+            if (index)                                                                             \
+                index[i] = -1;                                                                     \
+        }                                                                                          \
+        for (; more; more = tap_next(p, &t)) {                                                     \
+            if (!tap_place(p, &t))                                                                 \
+                continue;                                                                          \
+            const T *src = (const T *)(const void *)p->src + plane * p->plane + t.src;             \
+            for (int64_t i = t.first; i < t.last && !index; i++) {                                 \
+                T v = src[i * stride];                                                             \
+                best[i] = (v > best[i]) | (v != v) ? v : best[i];                                  \
+            }                                                                                      \
+            for (int64_t i = t.first; i < t.last && index; i++) {                                  \
+                T v = src[i * stride];                                                             \
+                if (index[i] >= 0 && !(v > best[i]) && !(v != v && best[i] == best[i]))            \
                     continue;                                                                      \
-                best = v;                                                                          \
-                index = row_offset(p, c, tap, p->order) + i * step * p->order[last];               \
+                best[i] = v;                                                                       \
+                index[i] = plane * p->plane + t.index + i * stride * p->order[last];               \
             }                                                                                      \
         }                                                                                          \
-        ((T *)(void *)p->dst)[plane * p->pixels + pixel] = best;                                   \
-        if (p->indices)                                                                            \
-            p->indices[plane * p->pixels + pixel] = index < 0 ? -1 : plane * p->plane + index;     \
     }
-MAX_WINDOW(float, -INFINITY)
-MAX_WINDOW(double, -INFINITY)
-MAX_WINDOW(int8_t, INT8_MIN)
-MAX_WINDOW(uint8_t, 0)
-#undef MAX_WINDOW
+MAX_ROW(float, -INFINITY)
+MAX_ROW(double, -INFINITY)
+MAX_ROW(int8_t, INT8_MIN)
+MAX_ROW(uint8_t, 0)
+#undef MAX_ROW
 
 static double powered(double x, int64_t p)
 {
-    double y = fabs(x), r = 1;
-    if (p > 4)
-        return pow(y, (double)p);
-    for (int64_t i = 0; i < p; i++)
-        r *= y;
-    return r;
+    double y = fabs(x);
+    return p == 1 ? y : p == 2 ? y * y : pow(y, (double)p);
 }
 
-/* Sum over the window of f(x), with f = x or |x|^power. */
-#define SUM_WINDOW(T)                                                                              \
-    static double sum_##T(const pool *p, int64_t plane, const cut *c, int64_t power)               \
+/* Sums of x, or of |x|^power, over the windows of a row. */
+#define SUM_ROW(T)                                                                                 \
+    static void sum_##T(const pool *p, int64_t plane, int64_t row, int64_t power, double *sum)     \
     {                                                                                              \
-        const T *src = (const T *)(const void *)p->src + plane * p->plane;                         \
-        const int last = p->win.n - 1;                                                             \
-        const int64_t step = p->win.dilation[last];                                                \
-        int64_t tap[UBP_MAX_SPATIAL] = {0};                                                        \
-        double sum = 0;                                                                            \
-        bool more = c->taps > 0;                                                                   \
-        for (; more; more = next_row(p, c, tap)) {                                                 \
-            const T *row = src + row_offset(p, c, tap, p->step);                                   \
-            for (int64_t i = 0; i < c->count[last]; i++)                                           \
-                sum += power ? powered((double)row[i * step], power) : (double)row[i * step];      \
+        const int64_t n = p->win.out[p->win.n - 1], stride = p->win.stride[p->win.n - 1];          \
+        tap t;                                                                                     \
+        bool more = tap_begin(p, row, &t);                                                         \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            sum[i] = 0;                                                                            \
+        for (; more; more = tap_next(p, &t)) {                                                     \
+            if (!tap_place(p, &t))                                                                 \
+                continue;                                                                          \
+            const T *src = (const T *)(const void *)p->src + plane * p->plane + t.src;             \
+            for (int64_t i = t.first; i < t.last && power; i++)                                    \
+                sum[i] += powered((double)src[i * stride], power);                                 \
+            for (int64_t i = t.first; i < t.last && !power; i++)                                   \
+                sum[i] += (double)src[i * stride];                                                 \
         }                                                                                          \
-        return sum;                                                                                \
     }
-SUM_WINDOW(float)
-SUM_WINDOW(double)
-#undef SUM_WINDOW
+SUM_ROW(float)
+SUM_ROW(double)
+#undef SUM_ROW
 
-static double sum_window(const pool *p, int64_t plane, const cut *c, int64_t power)
+static double *sum_row(const pool *p, int64_t plane, int64_t row, int64_t power)
 {
-    return p->dtype == UB_F64 ? sum_double(p, plane, c, power) : sum_float(p, plane, c, power);
+    double *sum = p->sums + (plane * p->rows + row) * p->win.out[p->win.n - 1];
+    if (p->dtype == UB_F64)
+        sum_double(p, plane, row, power, sum);
+    else
+        sum_float(p, plane, row, power, sum);
+    return sum;
 }
 
-static void put(const pool *p, int64_t plane, int64_t pixel, double v)
+static void put(const pool *p, int64_t at, double v)
 {
-    int64_t at = plane * p->pixels + pixel;
     if (p->dtype == UB_F64)
         ((double *)(void *)p->dst)[at] = v;
     else
         ((float *)(void *)p->dst)[at] = (float)v;
 }
 
-static void average_window(const pool *p, int64_t plane, int64_t pixel, const cut *c)
+static void average_row(const pool *p, int64_t plane, int64_t row)
 {
-    int64_t count = p->attr->count_include_pad ? c->padded : c->taps;
-    put(p, plane, pixel, sum_window(p, plane, c, 0) / (double)count);
+    const int64_t n = p->win.out[p->win.n - 1];
+    const double *sum = sum_row(p, plane, row, 0);
+    const bool pads = p->attr->count_include_pad;
+    tap t;
+    tap_begin(p, row, &t);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t count = (pads ? t.padded : t.seen) * taps_along(&p->win, p->win.n - 1, i, pads);
+        put(p, (plane * p->rows + row) * n + i, sum[i] / (double)count);
+    }
 }
 
-static void lp_window(const pool *p, int64_t plane, int64_t pixel, const cut *c)
+static void lp_row(const pool *p, int64_t plane, int64_t row)
 {
-    double sum = sum_window(p, plane, c, p->attr->p);
-    if (p->attr->p == 2)
-        sum = sqrt(sum);
-    else if (p->attr->p != 1)
-        sum = pow(sum, 1.0 / (double)p->attr->p);
-    put(p, plane, pixel, sum);
+    const int64_t n = p->win.out[p->win.n - 1], power = p->attr->p;
+    const double *sum = sum_row(p, plane, row, power);
+    for (int64_t i = 0; i < n; i++)
+        put(p, (plane * p->rows + row) * n + i,
+            power == 1   ? sum[i]
+            : power == 2 ? sqrt(sum[i])
+                         : pow(sum[i], 1.0 / (double)power));
+}
+
+static void run_rows(void *arg, int64_t begin, int64_t end)
+{
+    const pool *p = arg;
+    for (int64_t i = begin; i < end; i++)
+        p->row(p, i / p->rows, i % p->rows);
 }
 
 /* Strides of an image in the order of storage_order: 0 row-major, 1 the first dim fastest. */
@@ -293,26 +345,36 @@ static void index_order(pool *p)
     }
 }
 
-static ub_status run_pool(const ubp_call *call,
-                          void (*window)(const pool *, int64_t, int64_t, const cut *))
+static ub_status run_pool(const ubp_call *call, bool sums,
+                          void (*row)(const pool *, int64_t, int64_t))
 {
-    const ub_tensor *x = call->in[0];
-    pool p = {.attr = call->attr, .dtype = x->dtype, .plane = 1, .pixels = 1, .window = window};
+    const ub_tensor *x = call->in[0], *y = call->out[0];
+    pool p = {.attr = call->attr, .dtype = x->dtype, .plane = 1, .rows = 1, .row = row};
+    int64_t count = ub_tensor_count(y);
+    size_t size;
     if (ubp_run_cancelled(call->run))
         return UBP_CANCELLED(call);
     UBP_TRY(ubp_pool_window(call, &p.win));
-    if (ub_tensor_count(call->out[0]) == 0)
+    if (count == 0)
         return UB_OK;
     for (int d = p.win.n - 1; d >= 0; d--) {
         p.step[d] = p.plane;
         p.plane *= p.win.in[d];
-        p.pixels *= p.win.out[d];
+        p.rows *= d < p.win.n - 1 ? p.win.out[d] : 1;
     }
     index_order(&p);
     p.src = x->data;
-    p.dst = call->out[0]->data;
+    p.dst = y->data;
     p.indices = ubp_has_out(call, 1) ? call->out[1]->data : NULL;
-    ubp_run_parallel(call->run, x->dims[0] * x->dims[1], 4096 / p.pixels + 1, pool_planes, &p);
+    if (sums) {
+        if (!ubp_mul_size((size_t)count, sizeof *p.sums, &size))
+            return ubp_fail_memory(call->err, SIZE_MAX);
+        p.sums = ubp_run_scratch(call, size);
+        if (!p.sums)
+            return UB_ERR_MEMORY;
+    }
+    int64_t n = y->dims[y->rank - 1];
+    ubp_run_parallel(call->run, count / n, 1024 / n + 1, run_rows, &p);
     return UB_OK;
 }
 
@@ -320,24 +382,24 @@ static ub_status max_pool_ref(const ubp_call *call)
 {
     switch (call->in[0]->dtype) {
     case UB_F64:
-        return run_pool(call, max_double);
+        return run_pool(call, false, max_double);
     case UB_I8:
-        return run_pool(call, max_int8_t);
+        return run_pool(call, false, max_int8_t);
     case UB_U8:
-        return run_pool(call, max_uint8_t);
+        return run_pool(call, false, max_uint8_t);
     default:
-        return run_pool(call, max_float);
+        return run_pool(call, false, max_float);
     }
 }
 
 static ub_status average_pool_ref(const ubp_call *call)
 {
-    return run_pool(call, average_window);
+    return run_pool(call, true, average_row);
 }
 
 static ub_status lp_pool_ref(const ubp_call *call)
 {
-    return run_pool(call, lp_window);
+    return run_pool(call, true, lp_row);
 }
 
 #define POOL(NAME, OUTPUTS, INFER, REF)                                                            \

@@ -46,6 +46,16 @@ static const struct {
     [SOFTPLUS] = {"Softplus", false, false, 0, 0},
 };
 
+bool ubp_rnn_is_sigmoid(const ubp_rnn_function *f)
+{
+    return f->kind == SIGMOID;
+}
+
+bool ubp_rnn_is_tanh(const ubp_rnn_function *f)
+{
+    return f->kind == TANH;
+}
+
 double ubp_rnn_apply(const ubp_rnn_function *f, double x)
 {
     switch (f->kind) {

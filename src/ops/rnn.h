@@ -45,6 +45,8 @@ static inline int ubp_rnn_gates(ubp_rnn_kind kind)
     return kind == UBP_LSTM ? 4 : kind == UBP_GRU ? 3 : 1;
 }
 
+bool ubp_rnn_is_sigmoid(const ubp_rnn_function *f);
+bool ubp_rnn_is_tanh(const ubp_rnn_function *f);
 double ubp_rnn_apply(const ubp_rnn_function *f, double x);
 /* rnn_run.c: the reference kernel of all three. */
 ub_status ubp_rnn_ref(const ubp_call *call);

@@ -2,13 +2,13 @@
 /*
  * The recurrent operators at work. For each direction X W' is one product over all steps; then each
  * step multiplies the states of all samples with R' and runs the cell, row by row. Products are
- * those of gemm.h; the cell computes in double and stores in the dtype of X. A sample whose
- * sequence is shorter than T stops early: Y is zero behind its end, Y_h is its last state; in
- * reverse it starts at its own end.
+ * those of gemm.h. A sample whose sequence is shorter than T stops early: Y is zero behind its end,
+ * Y_h is its last state; in reverse it starts at its own end.
  */
 #include "ops/rnn.h"
 
 #include "ops/gemm.h"
+#include "ops/vmath.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,19 +31,6 @@ typedef struct rnn {
     char *reset;                  /* [N][H]: r * H of GRU */
     const char *bias, *peepholes; /* [2][G*H], [3][H], or NULL */
 } rnn;
-
-static double get(const rnn *j, const void *p, int64_t at)
-{
-    return j->wide ? ((const double *)p)[at] : (double)((const float *)p)[at];
-}
-
-static void put(const rnn *j, void *p, int64_t at, double v)
-{
-    if (j->wide)
-        ((double *)p)[at] = v;
-    else
-        ((float *)p)[at] = (float)v;
-}
 
 static const void *input(const rnn *j, int i)
 {
@@ -106,97 +93,47 @@ static void times_w(const rnn *j)
 
 static void transpose_r(const rnn *j)
 {
+    const int64_t shape[2] = {j->h, j->gates};
+    ub_tensor src = {.dtype = j->wide ? UB_F64 : UB_F32, .rank = 2}, dst;
     const char *r = j->call->in[UBP_RNN_R]->data;
-    r += j->direction * j->gates * j->h * j->size;
-    for (int64_t g = 0; g < j->gates; g++)
-        for (int64_t h = 0; h < j->h; h++)
-            put(j, j->rt, h * j->gates + g, get(j, r, g * j->h + h));
+    memcpy(src.dims, shape, sizeof shape);
+    dst = src;
+    ubp_tensor_set_strides(&dst);
+    src.strides[0] = j->size;
+    src.strides[1] = j->h * j->size;
+    src.data = (void *)(uintptr_t)(r + j->direction * j->gates * j->h * j->size);
+    dst.data = j->rt;
+    ubp_tensor_move(&dst, &src);
 }
 
 /* ---- Cells ----------------------------------------------------------------------------------- */
 
-/* A sample in a step: where its numbers are. */
+/* A sample in a step: element numbers of its products and of its state. */
 typedef struct row {
-    int64_t n;
-    int64_t xw, hr; /* element numbers of its products */
-    int64_t at;     /* of its state */
+    int64_t xw, hr, at;
 } row;
 
-/* What gate g of hidden unit h gets from the input (with its bias) and from the state. */
-static double from_input(const rnn *j, const row *r, int g, int64_t h)
-{
-    double v = get(j, j->xw, r->xw + g * j->h + h);
-    return j->bias ? v + get(j, j->bias, g * j->h + h) : v;
-}
+#define RNN_T          float
+#define RNN_(name)     f32_##name
+#define RNN_SIGMOID(x) ubp_sigmoidf(x)
+#define RNN_TANH(x)    ubp_tanhf(x)
+#include "ops/rnn_typed.h"
 
-static double from_state(const rnn *j, const row *r, int g, int64_t h)
-{
-    double v = get(j, j->hr, r->hr + g * j->h + h);
-    return j->bias ? v + get(j, j->bias, j->gates + g * j->h + h) : v;
-}
+#define RNN_T          double
+#define RNN_(name)     f64_##name
+#define RNN_SIGMOID(x) (1 / (1 + exp(-(x))))
+#define RNN_TANH(x)    tanh(x)
+#include "ops/rnn_typed.h"
 
-static double activate(const rnn *j, int f, double x)
+static void (*cell_of(const rnn *j))(const rnn *, const row *)
 {
-    double clip = j->attr->clip;
-    x = x > clip ? clip : x < -clip ? -clip : x;
-    return ubp_rnn_apply(&j->attr->f[j->direction][f], x);
-}
-
-static double peephole(const rnn *j, int gate, int64_t h, double c)
-{
-    return j->peepholes ? get(j, j->peepholes, gate * j->h + h) * c : 0;
-}
-
-static void rnn_cell(const rnn *j, const row *r)
-{
-    for (int64_t h = 0; h < j->h; h++)
-        put(j, j->state, r->at + h,
-            activate(j, 0, from_input(j, r, 0, h) + from_state(j, r, 0, h)));
-}
-
-/* Gates in the order i, o, f, c; peepholes i, o, f. */
-static void lstm_cell(const rnn *j, const row *r)
-{
-    enum { I, O, F, C };
-    for (int64_t h = 0; h < j->h; h++) {
-        double old = get(j, j->cell, r->at + h);
-        double i = activate(
-            j, 0, from_input(j, r, I, h) + from_state(j, r, I, h) + peephole(j, 0, h, old));
-        double f = j->attr->input_forget
-                       ? 1 - i
-                       : activate(j, 0,
-                                  from_input(j, r, F, h) + from_state(j, r, F, h) +
-                                      peephole(j, 2, h, old));
-        double c = activate(j, 1, from_input(j, r, C, h) + from_state(j, r, C, h));
-        c = f * old + i * c;
-        put(j, j->cell, r->at + h, c);
-        double o =
-            activate(j, 0, from_input(j, r, O, h) + from_state(j, r, O, h) + peephole(j, 1, h, c));
-        /* ONNX Runtime does not clip the cell on its way to the output either. */
-        put(j, j->state, r->at + h, o * ubp_rnn_apply(&j->attr->f[j->direction][2], c));
-    }
-}
-
-enum { Z, R, HIDDEN }; /* gates of GRU */
-
-/* First half of a GRU step: r * H, which is then multiplied with R'. */
-static void gru_reset(const rnn *j, const row *r)
-{
-    for (int64_t h = 0; h < j->h; h++)
-        put(j, j->reset, r->at + h,
-            activate(j, 0, from_input(j, r, R, h) + from_state(j, r, R, h)) *
-                get(j, j->state, r->at + h));
-}
-
-static void gru_cell(const rnn *j, const row *r)
-{
-    for (int64_t h = 0; h < j->h; h++) {
-        double z = activate(j, 0, from_input(j, r, Z, h) + from_state(j, r, Z, h));
-        double recurrent = from_state(j, r, HIDDEN, h);
-        if (j->attr->linear_before_reset)
-            recurrent *= activate(j, 0, from_input(j, r, R, h) + from_state(j, r, R, h));
-        double hidden = activate(j, 1, from_input(j, r, HIDDEN, h) + recurrent);
-        put(j, j->state, r->at + h, (1 - z) * hidden + z * get(j, j->state, r->at + h));
+    switch (j->attr->kind) {
+    case UBP_LSTM:
+        return j->wide ? f64_lstm_cell : f32_lstm_cell;
+    case UBP_GRU:
+        return j->wide ? f64_gru_cell : f32_gru_cell;
+    default:
+        return j->wide ? f64_rnn_cell : f32_rnn_cell;
     }
 }
 
@@ -205,7 +142,6 @@ static bool find_row(const rnn *j, int64_t n, row *r, int64_t *time)
 {
     int64_t steps = length(j, n);
     *time = j->reverse ? steps - 1 - j->step : j->step;
-    r->n = n;
     r->xw = (j->attr->batch_first ? n * j->t + *time : *time * j->n + n) * j->gates;
     r->hr = n * j->gates;
     r->at = n * j->h;
@@ -219,24 +155,20 @@ static void reset_rows(void *arg, int64_t begin, int64_t end)
     int64_t time;
     for (int64_t n = begin; n < end; n++)
         if (find_row(j, n, &r, &time))
-            gru_reset(j, &r);
+            (j->wide ? f64_gru_reset : f32_gru_reset)(j, &r);
 }
 
 static void cell_rows(void *arg, int64_t begin, int64_t end)
 {
     const rnn *j = arg;
     char *y = ubp_has_out(j->call, 0) ? j->call->out[0]->data : NULL;
+    void (*cell)(const rnn *, const row *) = cell_of(j);
     row r;
     int64_t time;
     for (int64_t n = begin; n < end; n++) {
         if (!find_row(j, n, &r, &time))
             continue;
-        if (j->attr->kind == UBP_LSTM)
-            lstm_cell(j, &r);
-        else if (j->attr->kind == UBP_GRU)
-            gru_cell(j, &r);
-        else
-            rnn_cell(j, &r);
+        cell(j, &r);
         int64_t at = j->attr->batch_first ? (n * j->t + time) * j->d + j->direction
                                           : (time * j->d + j->direction) * j->n + n;
         if (y)

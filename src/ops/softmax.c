@@ -5,6 +5,7 @@
  * exponentials are summed in order, in double. ONNX opset 13.
  */
 #include "ops/attrs.h"
+#include "ops/vmath.h"
 
 #include <math.h>
 
@@ -82,10 +83,12 @@ static void run_lines(void *arg, int64_t begin, int64_t end)
         T *y = (T *)j->dst + first;                                                                \
         T high = highest_##T(x, j->n, j->inner);                                                   \
         double sum = 0;                                                                            \
-        for (int64_t i = 0; i < j->n; i++) {                                                       \
+        for (int64_t i = 0; i < j->n && j->inner == 1; i++)                                        \
+            y[i] = EXP(x[i] - high);                                                               \
+        for (int64_t i = 0; i < j->n && j->inner != 1; i++)                                        \
             y[i * j->inner] = EXP(x[i * j->inner] - high);                                         \
+        for (int64_t i = 0; i < j->n; i++)                                                         \
             sum += (double)y[i * j->inner];                                                        \
-        }                                                                                          \
         for (int64_t i = 0; i < j->n; i++)                                                         \
             y[i * j->inner] = (T)((double)y[i * j->inner] / sum);                                  \
     }                                                                                              \
@@ -113,7 +116,7 @@ static void run_lines(void *arg, int64_t begin, int64_t end)
         }                                                                                          \
         y[best * j->inner] = 1;                                                                    \
     }
-LINES(float, expf)
+LINES(float, ubp_expf)
 LINES(double, exp)
 #undef LINES
 

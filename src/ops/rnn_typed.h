@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One element type's share of rnn_run.c, which includes this file for float and double: RNN_T is
+ * the element, RNN_SIGMOID and RNN_TANH its functions, RNN_(name) gives the functions their names.
+ *
+ * A cell works on one sample: its row of H R' becomes the gates in place, gate by gate, so that the
+ * loops over hidden units are simple.
+ */
+
+/* Gate g: what the state gives, plus what the input gives, plus both biases. */
+static void RNN_(gate)(const rnn *j, const row *r, int g)
+{
+    const RNN_T *x = (const RNN_T *)(const void *)j->xw + r->xw + g * j->h;
+    const RNN_T *wb = (const RNN_T *)(const void *)j->bias;
+    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + g * j->h;
+    for (int64_t h = 0; h < j->h && !wb; h++)
+        v[h] += x[h];
+    if (!wb)
+        return;
+    wb += g * j->h;
+    const RNN_T *rb = wb + j->gates;
+    for (int64_t h = 0; h < j->h; h++)
+        v[h] = (x[h] + wb[h]) + (v[h] + rb[h]);
+}
+
+static void RNN_(function)(const rnn *j, int f, RNN_T *v)
+{
+    const ubp_rnn_function *fn = &j->attr->f[j->direction][f];
+    if (ubp_rnn_is_sigmoid(fn)) {
+        for (int64_t h = 0; h < j->h; h++)
+            v[h] = RNN_SIGMOID(v[h]);
+    } else if (ubp_rnn_is_tanh(fn)) {
+        for (int64_t h = 0; h < j->h; h++)
+            v[h] = RNN_TANH(v[h]);
+    } else {
+        for (int64_t h = 0; h < j->h; h++)
+            v[h] = (RNN_T)ubp_rnn_apply(fn, (double)v[h]);
+    }
+}
+
+static void RNN_(activate)(const rnn *j, int f, RNN_T *v)
+{
+    const RNN_T clip = (RNN_T)j->attr->clip;
+    for (int64_t h = 0; h < j->h; h++)
+        v[h] = v[h] > clip ? clip : v[h] < -clip ? -clip : v[h];
+    RNN_(function)(j, f, v);
+}
+
+/* v += peepholes of a gate * the cells. */
+static void RNN_(peep)(const rnn *j, int gate, const RNN_T *cell, RNN_T *v)
+{
+    const RNN_T *p = (const RNN_T *)(const void *)j->peepholes;
+    for (int64_t h = 0; h < j->h && p; h++)
+        v[h] += p[gate * j->h + h] * cell[h];
+}
+
+static void RNN_(rnn_cell)(const rnn *j, const row *r)
+{
+    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr;
+    RNN_(gate)(j, r, 0);
+    RNN_(activate)(j, 0, v);
+    memcpy((RNN_T *)(void *)j->state + r->at, v, (size_t)j->h * sizeof *v);
+}
+
+/* Gates in the order i, o, f, c; peepholes i, o, f. */
+static void RNN_(lstm_cell)(const rnn *j, const row *r)
+{
+    RNN_T *cell = (RNN_T *)(void *)j->cell + r->at, *state = (RNN_T *)(void *)j->state + r->at;
+    RNN_T *i = (RNN_T *)(void *)j->hr + r->hr, *o = i + j->h, *f = o + j->h, *c = f + j->h;
+    for (int g = 0; g < 4; g++)
+        RNN_(gate)(j, r, g);
+    RNN_(peep)(j, 0, cell, i);
+    RNN_(peep)(j, 2, cell, f);
+    RNN_(activate)(j, 0, i);
+    RNN_(activate)(j, 1, c);
+    if (!j->attr->input_forget)
+        RNN_(activate)(j, 0, f);
+    for (int64_t h = 0; h < j->h; h++)
+        cell[h] = (j->attr->input_forget ? 1 - i[h] : f[h]) * cell[h] + i[h] * c[h];
+    RNN_(peep)(j, 1, cell, o);
+    RNN_(activate)(j, 0, o);
+    /* ONNX Runtime does not clip the cell on its way to the output either. */
+    memcpy(c, cell, (size_t)j->h * sizeof *c);
+    RNN_(function)(j, 2, c);
+    for (int64_t h = 0; h < j->h; h++)
+        state[h] = o[h] * c[h];
+}
+
+/* First half of a step of GRU: r, and r * H, which is then multiplied with R'. */
+static void RNN_(gru_reset)(const rnn *j, const row *r)
+{
+    const RNN_T *state = (const RNN_T *)(const void *)j->state + r->at;
+    RNN_T *reset = (RNN_T *)(void *)j->reset + r->at;
+    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + j->h;
+    RNN_(gate)(j, r, 1);
+    RNN_(activate)(j, 0, v);
+    for (int64_t h = 0; h < j->h; h++)
+        reset[h] = v[h] * state[h];
+}
+
+/* Gates in the order z, r, h. */
+static void RNN_(gru_cell)(const rnn *j, const row *r)
+{
+    const RNN_T *bias = (const RNN_T *)(const void *)j->bias;
+    RNN_T *state = (RNN_T *)(void *)j->state + r->at;
+    RNN_T *z = (RNN_T *)(void *)j->hr + r->hr, *v = z + 2 * j->h;
+    RNN_(gate)(j, r, 0);
+    RNN_(activate)(j, 0, z);
+    if (j->attr->linear_before_reset) {
+        const RNN_T *rb = bias ? bias + j->gates + 2 * j->h : NULL;
+        RNN_(gru_reset)(j, r);
+        for (int64_t h = 0; h < j->h; h++) {
+            const RNN_T *x = (const RNN_T *)(const void *)j->xw + r->xw + 2 * j->h;
+            RNN_T recurrent = rb ? v[h] + rb[h] : v[h];
+            v[h] = (rb ? x[h] + bias[2 * j->h + h] : x[h]) + z[j->h + h] * recurrent;
+        }
+    } else {
+        RNN_(gate)(j, r, 2);
+    }
+    RNN_(activate)(j, 1, v);
+    for (int64_t h = 0; h < j->h; h++)
+        state[h] = (1 - z[h]) * v[h] + z[h] * state[h];
+}
+
+#undef RNN_T
+#undef RNN_
+#undef RNN_SIGMOID
+#undef RNN_TANH
