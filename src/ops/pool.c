@@ -239,7 +239,7 @@ static bool tap_next(const pool *p, tap *t)
             const T *src = (const T *)(const void *)p->src + plane * p->plane + t.src;             \
             for (int64_t i = t.first; i < t.last && !index; i++) {                                 \
                 T v = src[i * stride];                                                             \
-                best[i] = (v > best[i]) | (v != v) ? v : best[i];                                  \
+                best[i] = ((v > best[i]) | (v != v)) ? v : best[i];                                \
             }                                                                                      \
             for (int64_t i = t.first; i < t.last && index; i++) {                                  \
                 T v = src[i * stride];                                                             \
