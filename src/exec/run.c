@@ -130,8 +130,8 @@ ub_status ubp_plan_run(ub_tensor **results, ubp_plan *p, const ubp_given *given,
     UBP_TRY(reserve(w, p->arena_bytes + p->scratch_bytes, err));
     int threads = ubp_threads_enter(control->run.threads);
     ub_status st = bind(p, given, w, err);
-    if (st == UB_OK)
-        st = run_steps(p, control, (char *)w->memory + p->arena_bytes, err);
+    if (st == UB_OK) /* no memory at all: every value is a view of an input */
+        st = run_steps(p, control, w->memory ? (char *)w->memory + p->arena_bytes : NULL, err);
     ubp_threads_leave(threads);
     for (int i = 0; i < p->n_wanted; i++)
         results[i] = NULL;

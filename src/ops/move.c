@@ -14,7 +14,7 @@ ub_tensor ubp_part(const ub_tensor *t, int axis, int64_t start, int64_t step, in
 {
     ub_tensor part = *t;
     part.dims[axis] = count;
-    if (count > 0)
+    if (count > 0 && t->data)
         part.data = (char *)t->data + start * t->strides[axis];
     if (count > 1)
         part.strides[axis] = t->strides[axis] * step;
