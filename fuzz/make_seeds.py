@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of corpus/: small models of ONNX's own node cases (bodies, lists, every kind of
 attribute), models with initializers of every way of storing, arrays, index texts. Deterministic.
-usage: make_seeds.py (in this folder; needs onnx==1.23.2 and numpy)"""
+usage: make_seeds.py"""
 import io
 import pathlib
 
@@ -19,6 +19,14 @@ CASES = [
 ]
 
 
+RUN = """Abs Add ArgMax AveragePool BatchNormalization Cast Clip Concat Conv ConvInteger ConvTranspose
+    CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Einsum Elu Equal Expand
+    Flatten GRU Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GridSample HardSwish
+    Identity InstanceNormalization IsNaN LRN LSTM LayerNormalization MatMul MaxPool NonMaxSuppression
+    NonZero Pad Pow QuantizeLinear Range ReduceMean Relu Reshape Resize RNN ScatterND Shape Slice
+    Softmax Split Squeeze Tile TopK Transpose Unsqueeze Where""".split()
+
+
 def write(folder, name, data):
     (CORPUS / folder).mkdir(parents=True, exist_ok=True)
     (CORPUS / folder / name).write_bytes(data)
@@ -31,6 +39,20 @@ def node_cases():
             write('onnx', f'{case.name}.onnx', case.model.SerializeToString())
             wanted.remove(case.name)
     assert not wanted, wanted
+
+
+def one_case_each():
+    """For running: the smallest case of each operator."""
+    smallest = {}
+    for case in collect_testcases(None):
+        nodes = case.model.graph.node
+        data = case.model.SerializeToString()
+        op = nodes[0].op_type
+        if len(nodes) == 1 and op in RUN and len(data) < len(smallest.get(op, data + b'.')):
+            smallest[op] = data
+    assert len(smallest) == len(RUN), set(RUN) - set(smallest)
+    for op, data in smallest.items():
+        write('run', f'{op}.onnx', data)
 
 
 def weights():
@@ -88,6 +110,7 @@ def texts():
 
 
 node_cases()
+one_case_each()
 weights()
 old_opsets()
 arrays()
