@@ -109,6 +109,18 @@ static void window_of(window *w, const ubp_dn_spec *s)
     memcpy(w->end, s->end, sizeof s->end);
 }
 
+static float epsilon(const ubp_dn_spec *s)
+{
+    float e;
+    memcpy(&e, &s->epsilon, sizeof e);
+    return e;
+}
+
+static unsigned norm_flags(const ubp_dn_spec *s)
+{
+    return (unsigned)dnnl_use_scale | (s->bias.rank ? (unsigned)dnnl_use_shift : 0);
+}
+
 static dnnl_alg_kind_t pooling(const ubp_dn_spec *s)
 {
     return s->kind == UBP_DN_AVERAGE_POOL ? dnnl_pooling_avg_exclude_padding
@@ -149,6 +161,10 @@ static dnnl_status_t first(dnnl_primitive_desc_t *out, dnnl_engine_t engine, con
     if (s->kind == UBP_DN_MATMUL)
         return dnnl_matmul_primitive_desc_create(out, engine, m->src, m->weights, m->bias, m->dst,
                                                  attr);
+    if (s->kind == UBP_DN_LAYER_NORM)
+        return dnnl_layer_normalization_forward_primitive_desc_create(
+            out, engine, dnnl_forward_inference, m->src, m->dst, NULL, epsilon(s), norm_flags(s),
+            attr);
     if (s->kind == UBP_DN_CONV)
         return dnnl_convolution_forward_primitive_desc_create(
             out, engine, dnnl_forward_inference, dnnl_convolution_direct, m->src, m->weights,
@@ -216,6 +232,7 @@ typedef union operation {
     dnnl_convolution_desc_t conv;
     dnnl_pooling_v2_desc_t pool;
     dnnl_matmul_desc_t matmul;
+    dnnl_layer_normalization_desc_t norm;
 } operation;
 
 static dnnl_status_t describe(operation *op, const ubp_dn_spec *s, const descs *m)
@@ -224,6 +241,9 @@ static dnnl_status_t describe(operation *op, const ubp_dn_spec *s, const descs *
     window_of(&w, s);
     if (s->kind == UBP_DN_MATMUL)
         return dnnl_matmul_desc_init(&op->matmul, m->src, m->weights, m->bias, m->dst);
+    if (s->kind == UBP_DN_LAYER_NORM)
+        return dnnl_layer_normalization_forward_desc_init(&op->norm, dnnl_forward_inference, m->src,
+                                                          NULL, epsilon(s), norm_flags(s));
     if (s->kind == UBP_DN_CONV)
         return dnnl_dilated_convolution_forward_desc_init(
             &op->conv, dnnl_forward_inference, dnnl_convolution_direct, m->src, m->weights, m->bias,

@@ -178,7 +178,8 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
                   {"Gemm", ubp_dn_matmul},
                   {"MaxPool", ubp_dn_max_pool},
                   {"AveragePool", ubp_dn_average_pool},
-                  {"GlobalAveragePool", ubp_dn_average_pool}};
+                  {"GlobalAveragePool", ubp_dn_average_pool},
+                  {"LayerNormalization", ubp_dn_layer_norm}};
     const ubp_dn_request r = {.call = call, .posts = posts, .n_posts = n_posts, .want = want};
     *out = NULL;
     *scratch = 0;
@@ -272,10 +273,11 @@ static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_slot *slot)
     int n = 0;
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, slot->src};
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, slot->dst};
+    const bool norm = f->prim->spec.kind == UBP_DN_LAYER_NORM;
     if (f->weights)
-        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, f->weights};
+        args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SCALE : DNNL_ARG_WEIGHTS, f->weights};
     if (f->bias)
-        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, f->bias};
+        args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SHIFT : DNNL_ARG_BIAS, f->bias};
     if (slot->scratch)
         args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->scratch};
     return dnnl_primitive_execute(f->prim->primitive, f->d->stream, n, args);

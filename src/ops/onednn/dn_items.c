@@ -120,3 +120,20 @@ ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch)
                                           : run_item(&it, i, 0, f->light ? 1 : threads);
     return st == UB_OK ? UB_OK : failed(&it, st);
 }
+
+ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch)
+{
+    int threads = call->run->threads > 0 ? call->run->threads : 1;
+    UBP_TRY(ubp_dn_fast_bind(f, call, 1));
+    const ubp_dn_slot *slot = &f->slots[0];
+    dnnl_status_t st = dnnl_memory_set_data_handle(slot->src, call->in[0]->data);
+    if (st == dnnl_success)
+        st = dnnl_memory_set_data_handle(slot->dst, call->out[0]->data);
+    if (st == dnnl_success && slot->scratch)
+        st = dnnl_memory_set_data_handle(slot->scratch, scratch);
+    if (st == dnnl_success)
+        st = ubp_dn_execute(f, slot, threads);
+    if (st != dnnl_success)
+        return ubp_dn_fail(call, st, "running a kernel");
+    return ubp_dn_run_posts(f, call, call->out[0]->data, f->post_count, threads);
+}

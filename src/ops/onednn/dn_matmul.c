@@ -195,26 +195,6 @@ static int layout_of(ubp_dn_operand *o, const ub_tensor *t)
     return NONE;
 }
 
-/* ---- Running ----------------------------------------------------------------------------------
- */
-
-static ub_status run_matmul(ubp_fast *f, const ubp_call *call, void *scratch)
-{
-    int threads = call->run->threads > 0 ? call->run->threads : 1;
-    UBP_TRY(ubp_dn_fast_bind(f, call, 1));
-    const ubp_dn_slot *slot = &f->slots[0];
-    dnnl_status_t st = dnnl_memory_set_data_handle(slot->src, call->in[0]->data);
-    if (st == dnnl_success)
-        st = dnnl_memory_set_data_handle(slot->dst, call->out[0]->data);
-    if (st == dnnl_success && slot->scratch)
-        st = dnnl_memory_set_data_handle(slot->scratch, scratch);
-    if (st == dnnl_success)
-        st = ubp_dn_execute(f, slot, threads);
-    if (st != dnnl_success)
-        return ubp_dn_fail(call, st, "running a kernel");
-    return ubp_dn_run_posts(f, call, call->out[0]->data, f->post_count, threads);
-}
-
 /* ---- Preparing ----------------------------------------------------------------------------------
  */
 
@@ -304,7 +284,7 @@ static ub_status prepare(ubp_fast *f, const ubp_dn_request *r, const ub_tensor *
         st = as_convolution(f, &p, call);
     if (st != UB_OK)
         return st;
-    f->run = run_matmul;
+    f->run = ubp_dn_run_whole;
     f->items = 1;
     f->post_count = ub_tensor_count(&p.dst);
     r->want[0] = *a;

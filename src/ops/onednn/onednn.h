@@ -35,7 +35,8 @@ typedef enum ubp_dn_kind {
     UBP_DN_CONV = 1,
     UBP_DN_AVERAGE_POOL, /* pads do not count */
     UBP_DN_AVERAGE_POOL_PADS,
-    UBP_DN_MATMUL
+    UBP_DN_MATMUL,
+    UBP_DN_LAYER_NORM /* weights and bias are scale and shift */
 } ubp_dn_kind;
 
 /* A float32 operand. Strides count elements; all zero: as the primitive likes it. */
@@ -48,6 +49,7 @@ typedef struct ubp_dn_operand {
  * specs are equal bytes. */
 typedef struct ubp_dn_spec {
     int64_t kind, n, threads, sum;
+    int64_t epsilon; /* the bits of a float */
     ubp_dn_operand src, weights, bias, dst;
     int64_t kernel[UBP_DN_SPATIAL], stride[UBP_DN_SPATIAL], dilation[UBP_DN_SPATIAL];
     int64_t begin[UBP_DN_SPATIAL], end[UBP_DN_SPATIAL];
@@ -148,8 +150,9 @@ struct ubp_fast {
 
 /* Takes the elementwise posts from `first` on into f; false: some is not served. */
 bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n);
-/* f->run of convolutions and poolings: dn_items.c. */
+/* dn_items.c: f->run of what is made for one sample, and of what takes all at once. */
 ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch);
+ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch);
 /* Weights, bias and at least n slots are ready. Allocates on the first run only. */
 ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n);
 /* Runs the elementwise posts over count elements at data, where they lie. */
@@ -180,5 +183,6 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r);         /* dn_conv.
 ub_status ubp_dn_average_pool(ubp_fast *f, const ubp_dn_request *r); /* dn_average_pool.c */
 ub_status ubp_dn_max_pool(ubp_fast *f, const ubp_dn_request *r);     /* dn_max_pool.c */
 ub_status ubp_dn_matmul(ubp_fast *f, const ubp_dn_request *r);       /* dn_matmul.c */
+ub_status ubp_dn_layer_norm(ubp_fast *f, const ubp_dn_request *r);   /* dn_layer_norm.c */
 
 #endif
