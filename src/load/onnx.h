@@ -20,6 +20,8 @@ typedef struct ubp_onnx {
     char *real_folder;  /* the same without links, once it was needed; owned */
     char **external;    /* [loaded->n_external] real paths of the mapped files; owned */
     size_t cap_external;
+    const char *last_location; /* the file that the weight before lay in; NULL: none yet */
+    const ub_buffer *last_external;
     int64_t opset;             /* of ai.onnx */
     ubp_table functions;       /* "domain:name" of the file's own functions */
     size_t n_large;            /* weights passed by whose pages were not given back yet */

@@ -118,15 +118,28 @@ static ub_status map_once(ubp_onnx *o, const char *path, const ub_buffer **out, 
     return UB_OK;
 }
 
-ub_status ubp_onnx_external(ubp_onnx *o, const ubp_onnx_weight *w, size_t size, const uint8_t **out)
+/* The file that w lies in. Weights mostly lie in the same file as the one before. */
+static ub_status find_file(ubp_onnx *o, const ubp_onnx_weight *w, const ub_buffer **out,
+                           ub_error *err)
 {
-    ub_error *err = o->err;
     char path[PATH_MAX];
-    const ub_buffer *b = NULL;
+    *out = o->last_external;
+    if (o->last_location && w->location && strcmp(o->last_location, w->location) == 0)
+        return UB_OK;
     UBP_TRY(check_location(o, w, err));
     UBP_TRY(resolve_folder(o, err));
     UBP_TRY(resolve(o, w, path, err));
-    UBP_TRY(map_once(o, path, &b, err));
+    UBP_TRY(map_once(o, path, out, err));
+    o->last_location = w->location;
+    o->last_external = *out;
+    return UB_OK;
+}
+
+ub_status ubp_onnx_external(ubp_onnx *o, const ubp_onnx_weight *w, size_t size, const uint8_t **out)
+{
+    ub_error *err = o->err;
+    const ub_buffer *b = NULL;
+    UBP_TRY(find_file(o, w, &b, err));
     if (w->has_length && w->length != size)
         return ubp_fail(err, UB_ERR_FILE,
                         "external data of tensor '%s' has %llu bytes, its shape needs %zu", w->name,
