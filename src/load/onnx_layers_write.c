@@ -174,7 +174,8 @@ static ub_status list_entries(writer *w)
         const ubp_folded *folded = &f->folded[k];
         UBP_TRY(add_entry(w, (entry){folded->node, folded->depth, -1, -1, k}));
     }
-    qsort(w->entries, w->n_entries, sizeof(entry), compare_entries);
+    if (w->n_entries > 0)
+        qsort(w->entries, w->n_entries, sizeof(entry), compare_entries);
     for (size_t i = 0; i < w->n_entries; i++)
         if (w->entries[i].call >= 0 && w->entries[i].piece < 0)
             f->calls[w->entries[i].call].layer = (int32_t)i;
