@@ -438,6 +438,7 @@ static ub_status make(maker *m)
         !m->uses.computed || !m->uses.needed || !p->wanted)
         return ubp_fail_memory(m->err, nv * sizeof *m->slot_of);
     memset(m->slot_of, -1, nv * sizeof *m->slot_of);
+    memset(m->uses.user, -1, nv * sizeof *m->uses.user); /* wanted, and read by no node */
     find_uses(m);
     for (int i = 0; i < f->n_nodes; i++)
         if (m->uses.needed[f->nodes[i]] && !m->absorbed[f->nodes[i]])
