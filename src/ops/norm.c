@@ -156,12 +156,13 @@ typedef struct norm {
     int64_t each; /* channels that share their statistics */
     double epsilon;
     double *stats; /* [C][2] mean and variance over the batch; training mode only */
+    double *table; /* [3][C] mean, factor and bias; channels-last only */
 } norm;
 
 static double param(const ub_tensor *t, int64_t c, int64_t channel)
 {
     int64_t i = t->dims[0] == c ? channel : channel / (c / t->dims[0]);
-    return ubp_read_f64((const char *)t->data + i * (int64_t)ub_dtype_size(t->dtype), t->dtype);
+    return ubp_read_f64((const char *)t->data + i * t->strides[0], t->dtype);
 }
 
 /* Sums of x and of (x - mean)^2 over n neighbouring elements: LANES interleaved sums that are added
@@ -232,6 +233,32 @@ static void apply(const norm *j, int64_t plane, double mean, double var)
     else
         apply_float((const float *)(const void *)j->src + at, (float *)(void *)j->dst + at,
                     j->plane, mean, factor, bias);
+}
+
+/* Channels-last: each pixel is a row of all channels. The same operations as apply(). */
+#define PIXELS(T)                                                                                  \
+    static void pixels_##T(const T *x, T *y, int64_t n, int64_t c, const double *mean,             \
+                           const double *factor, const double *bias)                               \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++, x += c, y += c)                                            \
+            for (int64_t k = 0; k < c; k++)                                                        \
+                y[k] = (T)(((double)x[k] - mean[k]) * factor[k] + bias[k]);                        \
+    }
+PIXELS(float)
+PIXELS(double)
+#undef PIXELS
+
+static void batch_norm_pixels(void *arg, int64_t begin, int64_t end)
+{
+    const norm *j = arg;
+    const double *mean = j->table, *factor = mean + j->c, *bias = factor + j->c;
+    int64_t at = begin * j->c, n = end - begin;
+    if (j->wide)
+        pixels_double((const double *)(const void *)j->src + at, (double *)(void *)j->dst + at, n,
+                      j->c, mean, factor, bias);
+    else
+        pixels_float((const float *)(const void *)j->src + at, (float *)(void *)j->dst + at, n,
+                     j->c, mean, factor, bias);
 }
 
 static void batch_norm_planes(void *arg, int64_t begin, int64_t end)
@@ -309,25 +336,84 @@ static void move_running(const ubp_call *call, int k, const norm *j)
                       param(old, j->c, c) * keep + j->stats[2 * c + k - 1] * (1 - keep));
 }
 
+/* Whether x is dense with the channels innermost. */
+static bool is_channels_last(const ub_tensor *x)
+{
+    int64_t stride = (int64_t)ub_dtype_size(x->dtype);
+    for (int i = 0; i < x->rank; i++) {
+        int axis = i == 0 ? 1 : i == x->rank - 1 ? 0 : x->rank - i;
+        if (x->rank < 3 || (x->dims[axis] > 1 && x->strides[axis] != stride))
+            return false;
+        stride *= x->dims[axis];
+    }
+    return true;
+}
+
+static ub_status run_pixels(const ubp_call *call, norm *j)
+{
+    size_t size;
+    if (!ubp_mul_size((size_t)j->c, 3 * sizeof *j->table, &size))
+        return ubp_fail_memory(call->err, SIZE_MAX);
+    j->table = ubp_run_scratch(call, size);
+    if (!j->table)
+        return UB_ERR_MEMORY;
+    for (int64_t c = 0; c < j->c; c++) {
+        j->table[c] = param(j->mean, j->c, c);
+        j->table[j->c + c] = param(j->scale, j->c, c) / sqrt(param(j->var, j->c, c) + j->epsilon);
+        j->table[2 * j->c + c] = param(j->bias, j->c, c);
+    }
+    ubp_run_parallel(call->run, j->n * j->plane, 16384 / j->c + 1, batch_norm_pixels, j);
+    return UB_OK;
+}
+
+static ub_status run_planes(const ubp_call *call, norm *j)
+{
+    const ubp_norm_attr *a = call->attr;
+    if (a->training_mode) {
+        size_t size;
+        if (!ubp_mul_size((size_t)j->c, 2 * sizeof *j->stats, &size))
+            return ubp_fail_memory(call->err, SIZE_MAX);
+        j->stats = ubp_run_scratch(call, size);
+        if (!j->stats)
+            return UB_ERR_MEMORY;
+        ubp_run_parallel(call->run, j->c, 1, batch_stats, j);
+        move_running(call, 1, j);
+        move_running(call, 2, j);
+    }
+    if (ub_tensor_count(call->in[0]) > 0)
+        ubp_run_parallel(call->run, j->n * j->c, 8192 / j->plane + 1, batch_norm_planes, j);
+    return UB_OK;
+}
+
+/* A row-major tensor like t in scratch memory. */
+static ub_status scratch_like(const ubp_call *call, ub_tensor *out, const ub_tensor *t)
+{
+    UBP_TRY(ubp_tensor_describe(out, t->dtype, t->rank, t->dims, call->err));
+    out->data = ubp_run_scratch(call, ubp_tensor_bytes(out));
+    return out->data ? UB_OK : UB_ERR_MEMORY;
+}
+
 static ub_status batch_norm_ref(const ubp_call *call)
 {
     const ubp_norm_attr *a = call->attr;
+    const ub_tensor *x = call->in[0], *y = call->out[0];
     norm j = describe(call);
     j.mean = call->in[3];
     j.var = call->in[4];
-    if (a->training_mode) {
-        size_t size;
-        if (!ubp_mul_size((size_t)j.c, 2 * sizeof *j.stats, &size))
-            return ubp_fail_memory(call->err, SIZE_MAX);
-        j.stats = ubp_run_scratch(call, size);
-        if (!j.stats)
-            return UB_ERR_MEMORY;
-        ubp_run_parallel(call->run, j.c, 1, batch_stats, &j);
-        move_running(call, 1, &j);
-        move_running(call, 2, &j);
+    if (!a->training_mode && is_channels_last(x) && is_channels_last(y))
+        return run_pixels(call, &j);
+    ub_tensor src = *x, dst = *y;
+    if (!ub_tensor_is_contiguous(x)) {
+        UBP_TRY(scratch_like(call, &src, x));
+        ubp_tensor_move(&src, x);
     }
-    if (ub_tensor_count(call->in[0]) > 0)
-        ubp_run_parallel(call->run, j.n * j.c, 8192 / j.plane + 1, batch_norm_planes, &j);
+    if (!ub_tensor_is_contiguous(y))
+        UBP_TRY(scratch_like(call, &dst, y));
+    j.src = src.data;
+    j.dst = dst.data;
+    UBP_TRY(run_planes(call, &j));
+    if (dst.data != y->data)
+        ubp_tensor_move(y, &dst);
     return UB_OK;
 }
 
@@ -352,7 +438,7 @@ static ub_status group_norm_ref(const ubp_call *call)
     return run_groups(call, channels(call->in[0]) / a->num_groups);
 }
 
-#define NORM(NAME, INPUTS, OUTPUTS, FAMILY)                                                        \
+#define NORM(NAME, INPUTS, OUTPUTS, FAMILY, FLAGS)                                                 \
     const ubp_op ubp_op_##NAME = {                                                                 \
         .name = #NAME,                                                                             \
         .domain = "",                                                                              \
@@ -360,13 +446,13 @@ static ub_status group_norm_ref(const ubp_call *call)
         .max_in = INPUTS,                                                                          \
         .min_out = 1,                                                                              \
         .max_out = OUTPUTS,                                                                        \
-        .flags = UBP_WIDEN,                                                                        \
+        .flags = FLAGS,                                                                            \
         .attr_size = sizeof(ubp_norm_attr),                                                        \
         .attrs = norm_attrs,                                                                       \
         .infer = FAMILY##_infer,                                                                   \
         .batch = FAMILY##_batch,                                                                   \
         .ref = FAMILY##_ref,                                                                       \
     }
-NORM(BatchNormalization, 5, 3, batch_norm);
-NORM(InstanceNormalization, 3, 1, instance_norm);
-NORM(GroupNormalization, 3, 1, group_norm);
+NORM(BatchNormalization, 5, 3, batch_norm, UBP_WIDEN | UBP_STRIDED | UBP_CHEAP);
+NORM(InstanceNormalization, 3, 1, instance_norm, UBP_WIDEN);
+NORM(GroupNormalization, 3, 1, group_norm, UBP_WIDEN);

@@ -143,7 +143,7 @@ typedef struct ubp_uses {
     const ubp_facts *facts;
     const ubp_graph *graph;
     int32_t *count; /* [n_values] */
-    int32_t *user;  /* [n_values]: a node that reads it */
+    int32_t *user;  /* [n_values]: a node that reads it, or -1 */
     bool *computed; /* [n_values]: has a slot already */
     bool *needed;   /* [n_nodes]: runs in this plan */
 } ubp_uses;
