@@ -19,8 +19,7 @@ static bool takes_brgemm(const char *name)
 
 static bool takes_chain(const char *name)
 {
-    return strncmp(name, "jit_1x1:avx2", 12) == 0 || strncmp(name, "jit_1x1:sse41", 13) == 0 ||
-           strncmp(name, "jit:avx2", 8) == 0 || strncmp(name, "jit:sse41", 9) == 0;
+    return strncmp(name, "jit_1x1:", 8) == 0 || strncmp(name, "jit:", 4) == 0;
 }
 
 /* ---- The product that a call asks for ----------------------------------------------------------
@@ -231,11 +230,52 @@ static ub_status as_matmul(ubp_fast *f, const product *p, const ubp_call *call)
     if (layout == MIDDLE) /* heads: the usual Transpose and Reshape behind then cost nothing */
         dense(&spec.dst, middle);
     UBP_TRY(ubp_dn_prim_get(&f->prim, f->d, &spec, takes_brgemm, call));
+    f->run = ubp_dn_run_whole;
+    f->items = 1;
+    f->post_count = ub_tensor_count(&p->dst);
     ubp_tensor_set_strides(call->out[0]);
     if (layout == MIDDLE)
         for (int i = 0; i < 4; i++)
             call->out[0]->strides[i] = spec.dst.strides[i] * (int64_t)sizeof(float);
     return UB_OK;
+}
+
+static void set_rows(ubp_dn_spec *s, int64_t rows, int64_t k, int64_t n)
+{
+    s->src =
+        (ubp_dn_operand){.rank = 4, .dims = {1, k, 1, rows}, .strides = {rows * k, 1, rows * k, k}};
+    s->dst =
+        (ubp_dn_operand){.rank = 4, .dims = {1, n, 1, rows}, .strides = {rows * n, 1, rows * n, n}};
+}
+
+/* Where oneDNN has the convolution for one row only, or another implementation for all, the rows
+ * are run one by one: which kernel serves may not depend on their number. */
+static ub_status pick_rows(ubp_fast *f, ubp_dn_spec *spec, int64_t rows, int64_t k, int64_t n,
+                           const ubp_call *call)
+{
+    ubp_dn_prim *all = NULL;
+    set_rows(spec, 1, k, n);
+    f->run = ubp_dn_run_items;
+    f->items = rows;
+    f->light = true;
+    f->src_item = (size_t)k * sizeof(float);
+    f->dst_item = (size_t)n * sizeof(float);
+    f->post_count = n;
+    UBP_TRY(ubp_dn_prim_get(&f->prim, f->d, spec, takes_chain, call));
+    if (rows == 1)
+        return UB_OK;
+    set_rows(spec, rows, k, n);
+    ub_status st = ubp_dn_prim_get(&all, f->d, spec, takes_chain, call);
+    if (st == UB_OK && strcmp(all->name, f->prim->name) == 0) {
+        ubp_dn_prim *one = f->prim;
+        f->prim = all;
+        all = one;
+        f->run = ubp_dn_run_whole;
+        f->items = 1;
+        f->post_count = rows * n;
+    }
+    ubp_dn_prim_release(f->d, all);
+    return st == UBP_DECLINED ? UB_OK : st;
 }
 
 /* A 1x1 convolution over an image of one line: rows are pixels, K and N are channels. */
@@ -246,23 +286,19 @@ static ub_status as_convolution(ubp_fast *f, const product *p, const ubp_call *c
     if (!p->constant || p->a.rank != 2 || layout_of(&a, &p->a) != PLAIN ||
         !ubp_dn_operand_of(&b, &p->b))
         return UBP_DECLINED;
-    int64_t rows = a.dims[0], k = a.dims[1], n = b.dims[1];
+    int64_t k = a.dims[1], n = b.dims[1];
     memset(&spec, 0, sizeof spec);
     spec.kind = UBP_DN_CONV;
     spec.n = 2;
     spec.threads = UBP_DN_THREADS;
     spec.kernel[0] = spec.kernel[1] = spec.stride[0] = spec.stride[1] = 1;
-    spec.src =
-        (ubp_dn_operand){.rank = 4, .dims = {1, k, 1, rows}, .strides = {rows * k, 1, rows * k, k}};
-    spec.dst =
-        (ubp_dn_operand){.rank = 4, .dims = {1, n, 1, rows}, .strides = {rows * n, 1, rows * n, n}};
     f->weights_shape = (ubp_dn_operand){
         .rank = 4, .dims = {n, k, 1, 1}, .strides = {b.strides[1], b.strides[0], 1, 1}};
     spec.weights = (ubp_dn_operand){.rank = 4, .dims = {n, k, 1, 1}};
     if (p->bias)
         spec.bias = (ubp_dn_operand){.rank = 1, .dims = {n}, .strides = {1}};
     f->constant = true;
-    UBP_TRY(ubp_dn_prim_get(&f->prim, f->d, &spec, takes_chain, call));
+    UBP_TRY(pick_rows(f, &spec, a.dims[0], k, n, call));
     ubp_tensor_set_strides(call->out[0]);
     return UB_OK;
 }
@@ -284,9 +320,6 @@ static ub_status prepare(ubp_fast *f, const ubp_dn_request *r, const ub_tensor *
         st = as_convolution(f, &p, call);
     if (st != UB_OK)
         return st;
-    f->run = ubp_dn_run_whole;
-    f->items = 1;
-    f->post_count = ub_tensor_count(&p.dst);
     r->want[0] = *a;
     r->want[1] = *b;
     if (p.bias)
