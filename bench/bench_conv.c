@@ -78,5 +78,5 @@ int main(int argc, char **argv)
     ub_session_free(s);
     ub_tensor_free(x);
     ub_model_free(m);
-    return st;
+    return (int)st;
 }

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     double ms = now_ms() - start;
     if (st != UB_OK) {
         fprintf(stderr, "bench_open: %s\n", err.message);
-        return st;
+        return (int)st;
     }
     int layers = ub_model_layer_count(m);
     struct rusage use;

@@ -166,13 +166,13 @@ static const verb *find_verb(const char *name)
 /* ---- main ----------------------------------------------------------------------------------- */
 
 /* Whatever was printed must have arrived. */
-static int finish(int code)
+static int finish(ub_status code)
 {
     cli_progress_end();
     if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
+        return (int)code;
     fprintf(stderr, "unbatch: cannot write to standard output: %s\n", strerror(errno));
-    return code ? code : UB_ERR_FILE;
+    return (int)(code ? code : UB_ERR_FILE);
 }
 
 int main(int argc, char **argv)
@@ -181,12 +181,12 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("unbatch %s\n", ub_version());
-        return finish(0);
+        return finish(UB_OK);
     }
     bool help = strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
     if (help && argc < 3) {
         help_all(argc > 1 ? stdout : stderr);
-        return finish(argc > 1 ? 0 : UB_ERR_ARGUMENT);
+        return finish(argc > 1 ? UB_OK : UB_ERR_ARGUMENT);
     }
     const verb *v = find_verb(help ? argv[2] : name);
     if (!v)
@@ -194,16 +194,16 @@ int main(int argc, char **argv)
                                 help ? argv[2] : name));
     if (help) {
         help_verb(stdout, v);
-        return finish(0);
+        return finish(UB_OK);
     }
     static cli_options o;
     if (cli_options_parse(&o, v->name, argc - 2, argv + 2) != UB_OK)
         return finish(UB_ERR_ARGUMENT);
     if (o.help) {
         help_verb(stdout, v);
-        return finish(0);
+        return finish(UB_OK);
     }
     if (!o.model)
         return finish(cli_usage("%s needs a model file; try 'unbatch help %s'", v->name, v->name));
-    return finish((int)v->run(&o));
+    return finish(v->run(&o));
 }
