@@ -23,6 +23,10 @@ static ub_status quantize_attrs(const ubp_node *node, void *attr, ubp_arena *are
     UBP_TRY(ubp_attr_int(node, "block_size", 0, &a->block, err));
     UBP_TRY(ubp_attr_int(node, "output_dtype", 0, &a->output, err));
     UBP_TRY(ubp_attr_int(node, "precision", 0, &a->precision, err));
+    enum { MOST = 127 }; /* of ONNX's TensorProto.DataType, with room */
+    if (a->output < 0 || a->output > MOST || a->precision < 0 || a->precision > MOST)
+        return ubp_fail(err, UB_ERR_FILE, "node '%s' (%s): output_dtype %lld, precision %lld",
+                        node->name, node->op_type, (long long)a->output, (long long)a->precision);
     if (a->block < 0)
         return ubp_fail(err, UB_ERR_FILE, "node '%s' (%s): block_size is %lld", node->name,
                         node->op_type, (long long)a->block);
@@ -110,8 +114,8 @@ static const char *kind_name(ub_dtype d)
                                          "float4e2m1",     "float8e8m0",     "uint2",
                                          "int2",           "float6e2m3",     "float6e3m2"};
     enum { FIRST = 17 }; /* of ONNX's TensorProto.DataType */
-    int i = (int)d - FIRST;
-    return i >= 0 && i < UBP_COUNT(narrow) ? narrow[i] : ub_dtype_name(d);
+    int i = (int)d;
+    return i >= FIRST && i < FIRST + UBP_COUNT(narrow) ? narrow[i - FIRST] : ub_dtype_name(d);
 }
 
 static ub_status refuse(const ubp_call *call, ub_dtype d)
