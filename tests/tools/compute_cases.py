@@ -249,7 +249,8 @@ def recurrent_case(root, op, gates, functions):
     h0, c0 = pick(None, normal(d, n, size)), pick(None, normal(d, n, size))
     p = pick(None, normal(d, 3 * size))
     names = [pick(*FUNCTIONS) for _ in range(functions * d)] if pick(0, 1) else None
-    used = names or {1: ["Tanh"], 2: ["Sigmoid", "Tanh"], 3: ["Sigmoid", "Tanh", "Tanh"]}[functions] * d
+    usual = {1: ["Tanh"], 2: ["Sigmoid", "Tanh"], 3: ["Sigmoid", "Tanh", "Tanh"]}
+    used = names or usual[functions] * d
     clip, forget, linear = pick(0, 0.7), pick(0, 1), pick(0, 1)
     y, yh, yc = np.zeros((t, d, n, size)), np.zeros((d, n, size)), np.zeros((d, n, size))
     for k, s in grid((d, n)):
