@@ -49,13 +49,17 @@ void ubp_parallel(int threads, int64_t n, int64_t grain,
     fn(arg, 0, n);
 }
 
+/* Kernels share their work out among the threads they were promised: one missing (OMP_DYNAMIC) and
+ * its part would be left undone. The returned number is negative where that was switched off. */
 int ubp_threads_enter(int threads)
 {
 #ifdef _OPENMP
     const int old = omp_get_max_threads();
-    if (threads > 0)
-        omp_set_num_threads(threads);
-    return old;
+    const bool dynamic = omp_get_dynamic() != 0;
+    if (dynamic)
+        omp_set_dynamic(0);
+    omp_set_num_threads(threads > 0 ? threads : 1);
+    return dynamic ? -old : old;
 #else
     (void)threads;
     return 1;
@@ -65,8 +69,9 @@ int ubp_threads_enter(int threads)
 void ubp_threads_leave(int old)
 {
 #ifdef _OPENMP
-    if (old > 0)
-        omp_set_num_threads(old);
+    if (old < 0)
+        omp_set_dynamic(1);
+    omp_set_num_threads(old < 0 ? -old : old);
 #else
     (void)old;
 #endif
