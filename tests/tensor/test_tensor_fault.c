@@ -89,20 +89,23 @@ static ub_status by_text(const ub_tensor *t, ub_error *err)
 static ub_status by_view(const ub_tensor *t, ub_error *err)
 {
     ub_tensor *out = NULL;
-    return finish(out, ub_tensor_index(&out, t, "[4, :, 1:3]", err));
+    const ub_status status = ub_tensor_index(&out, t, "[4, :, 1:3]", err);
+    return finish(out, status);
 }
 
 static ub_status reshaping(const ub_tensor *t, ub_error *err)
 {
     ub_tensor view, *out = NULL;
     UBP_TRY(ub_tensor_permute(&view, t, NULL, err));
-    return finish(out, ub_tensor_reshape(&out, &view, 1, (const int64_t[]){-1}, err));
+    const ub_status status = ub_tensor_reshape(&out, &view, 1, (const int64_t[]){-1}, err);
+    return finish(out, status);
 }
 
 static ub_status casting(const ub_tensor *t, ub_error *err)
 {
     ub_tensor *out = NULL;
-    return finish(out, ub_tensor_cast(&out, t, UB_F16, err));
+    const ub_status status = ub_tensor_cast(&out, t, UB_F16, err);
+    return finish(out, status);
 }
 
 static ub_status printing(const ub_tensor *t, ub_error *err)
@@ -118,7 +121,8 @@ static ub_status printing(const ub_tensor *t, ub_error *err)
 static ub_status drawing(const ub_tensor *t, ub_error *err)
 {
     ub_tensor *out = NULL;
-    return finish(out, ub_tensor_random_normal(&out, t->rank, t->dims, 1, err));
+    const ub_status status = ub_tensor_random_normal(&out, t->rank, t->dims, 1, err);
+    return finish(out, status);
 }
 
 static void every_allocation_fails_once(void **state)
