@@ -83,27 +83,11 @@ static ub_status fill_layers(ub_model *m, ub_error *err)
 
 static ub_status fill_unsupported(ub_model *m, ub_error *err)
 {
-    const ubp_graph *g = m->graph;
     ubp_text list = {0};
-    ubp_table told = {0};
-    ub_status st = UB_OK;
-    for (size_t i = 0; i < g->n_nodes && st == UB_OK; i++) {
-        const ubp_node *n = &g->nodes[i];
-        if (n->op)
-            continue;
-        const char *name =
-            n->domain[0] ? ubp_arena_printf(&m->arena, "%s.%s", n->domain, n->op_type) : n->op_type;
-        if (!name) {
-            st = ubp_fail_memory(err, 64);
-        } else if (ubp_table_find(&told, name) < 0) {
-            ubp_text_addf(&list, "%s%s", list.len ? ", " : "", name);
-            st = ubp_table_add(&told, name, 0, err);
-        }
-    }
+    ub_status st = ubp_unknown_ops(&list, m->graph, NULL, err);
     m->unsupported = list.s ? ubp_arena_strdup(&m->arena, list.s) : "";
-    if (st == UB_OK && (list.failed || !m->unsupported))
+    if (st == UB_OK && !m->unsupported)
         st = ubp_fail_memory(err, list.len);
-    ubp_table_release(&told);
     ubp_text_free(&list);
     return st;
 }
@@ -135,7 +119,7 @@ ub_status ub_open(ub_model **out, const char *path, ub_error *err)
 {
     ub_status st = open_bytes(out, path, NULL, 0, err);
     if (st != UB_OK && err && !strstr(err->message, path))
-        ubp_error_prefix(err, "%s: ", path);
+        ubp_error_prefix(err, "%s", path);
     return st;
 }
 

@@ -60,6 +60,7 @@ typedef struct ubp_node {
     const char *name;    /* as in the file, may be "" */
     const char *op_type; /* as in the file: "Conv" */
     const char *domain;  /* "" for ai.onnx */
+    int64_t opset;       /* the version of the domain that the file imports; 0: it says none */
     const ubp_op *op;    /* NULL: not known to this library */
     int n_in, n_out;
     const int32_t *in;  /* [n_in] values, UBP_NO_VALUE where left out */

@@ -306,8 +306,10 @@ static ub_status read_opset(ubp_onnx *o, ubp_proto message, ubp_arena *arena)
             version = (int64_t)f.value;
         }
     }
-    if (*domain && strcmp(domain, "ai.onnx") != 0)
-        return UB_OK;
+    if (*domain && strcmp(domain, "ai.onnx") != 0) {
+        const bool sane = version > 0 && version < INT32_MAX; /* untrusted; for messages only */
+        return ubp_table_add(&o->domains, domain, sane ? (int32_t)version : 0, o->err);
+    }
     if (o->opset && o->opset != version)
         return ubp_fail(o->err, UB_ERR_FILE, "the model imports two opsets, %lld and %lld",
                         (long long)o->opset, (long long)version);
@@ -415,5 +417,6 @@ ub_status ubp_load_onnx(ubp_loaded *out, const char *folder, const uint8_t *byte
     ubp_free(o.initializers);
     ubp_free(o.meta);
     ubp_table_release(&o.functions);
+    ubp_table_release(&o.domains);
     return status;
 }

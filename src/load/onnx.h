@@ -23,6 +23,7 @@ typedef struct ubp_onnx {
     const char *last_location; /* the file that the weight before lay in; NULL: none yet */
     const ub_buffer *last_external;
     int64_t opset;             /* of ai.onnx */
+    ubp_table domains;         /* other domains -> their opset */
     ubp_table functions;       /* "domain:name" of the file's own functions */
     size_t n_large;            /* weights passed by whose pages were not given back yet */
     const char **initializers; /* names; owned */

@@ -518,6 +518,7 @@ static ub_status add_node(reading *r)
     ubp_node *n = &r->rw.node;
     if (strcmp(n->domain, "ai.onnx") == 0)
         n->domain = "";
+    n->opset = *n->domain ? ubp_table_find(&o->domains, n->domain) : o->opset;
     const bool known = !r->foreign && !is_function(o, n);
     if (known && !*n->domain)
         UBP_TRY(modernize(&r->rw));

@@ -5,8 +5,6 @@
  */
 #include "plan/plan.h"
 
-#include <string.h>
-
 typedef struct walk {
     const ubp_ask *ask;
     bool *value_seen, *node_seen, *given;
@@ -22,35 +20,13 @@ static void push(walk *w, int32_t value)
     w->stack[w->depth++] = value;
 }
 
-static bool same_op(const ubp_node *a, const ubp_node *b)
-{
-    return strcmp(a->op_type, b->op_type) == 0 && strcmp(a->domain, b->domain) == 0;
-}
-
 /* Every op in the cone that is not known, one line. */
 static ub_status refuse_unknown(const walk *w, ub_error *err)
 {
-    const ubp_graph *g = w->ask->graph;
-    const ubp_node *told[64];
-    int kinds = 0;
     ubp_text list = {0};
-    for (size_t i = 0; i < g->n_nodes && kinds < UBP_COUNT(told); i++) {
-        const ubp_node *n = &g->nodes[i];
-        if (!w->node_seen[i] || n->op)
-            continue;
-        int k = 0;
-        while (k < kinds && !same_op(told[k], n))
-            k++;
-        if (k < kinds)
-            continue;
-        ubp_text_addf(&list, "%s%s%s%s", kinds ? ", " : "", n->domain, n->domain[0] ? "." : "",
-                      n->op_type);
-        told[kinds++] = n;
-    }
-    ub_status st = UB_OK;
-    if (kinds)
-        st = ubp_fail(err, UB_ERR_UNSUPPORTED, "%s not supported: %s",
-                      kinds == 1 ? "an operator is" : "operators are", list.s ? list.s : "?");
+    ub_status st = ubp_unknown_ops(&list, w->ask->graph, w->node_seen, err);
+    if (st == UB_OK && list.len)
+        st = ubp_fail(err, UB_ERR_UNSUPPORTED, "not supported: %s", list.s);
     ubp_text_free(&list);
     return st;
 }

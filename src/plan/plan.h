@@ -39,6 +39,12 @@ void ubp_input_axes(const ubp_graph *g, int *axes);
 /* Where they are in an inner value, as far as the file's own annotations tell; else 0. */
 int ubp_value_axis(const ubp_graph *g, int32_t value);
 
+/* ---- unknown.c ------------------------------------------------------------------------------ */
+
+/* Adds the kinds of operators that are not known, each once, among the marked nodes:
+ * nodes[n_nodes], NULL: all. */
+ub_status ubp_unknown_ops(ubp_text *out, const ubp_graph *g, const bool *nodes, ub_error *err);
+
 /* ---- cone.c --------------------------------------------------------------------------------- */
 
 /* The nodes that the wanted values hang on, in order, stopping at given and constant values: nodes
