@@ -53,9 +53,31 @@ typedef struct cli_run {
     double open_ms;
 } cli_run;
 
+/* What patterns stand for, in the order asked. */
+typedef struct cli_wanted {
+    ub_names *lists[CLI_MAX_LIST];
+    int n_lists;
+    const char **names; /* [n], borrowed from lists */
+    ub_tensor **values; /* [n]; NULL until computed */
+    int n;
+} cli_wanted;
+
 /* Opens the model and gives the inputs. shapes_only: inputs may be left out. */
 ub_status cli_run_open(cli_run *r, const cli_options *o, bool shapes_only);
 void cli_run_close(cli_run *r);
+
+/* wanted.c: w is zero at first. */
+ub_status cli_wanted_find(cli_wanted *w, const cli_run *r, const char *const *patterns, int n,
+                          ub_error *err);
+ub_status cli_wanted_compute(cli_wanted *w, const cli_run *r, ub_error *err);
+void cli_wanted_release(cli_wanted *w);
+
+/* top.c: names of classes; *out is NULL when path is, and freed with free(). */
+typedef struct cli_labels cli_labels;
+ub_status cli_labels_read(cli_labels **out, const char *path, ub_error *err);
+/* The largest entries of each sample of t: (samples, classes). labels may be NULL. */
+ub_status cli_top_show(const cli_labels *labels, const cli_run *r, const ub_tensor *t,
+                       ub_error *err);
 
 /* input.c: one [NAME=]INPUT, given to the session. */
 ub_status cli_input_give(cli_run *r, const char *spec, ub_error *err);
@@ -70,15 +92,21 @@ ub_status cli_picture_load(ub_tensor **out, const char *path, const char *option
 /* The picture files of a folder in the order ub_image_load_folder takes them. */
 char **cli_picture_names(const char *folder, int *count);
 
-/* output.c: named tensors to where -o says. */
-ub_status cli_write(const char *out, const char *const *names, const ub_tensor *const *tensors,
-                    int n, ub_error *err);
-/* Shape, dtype, statistics and values on stdout. */
-ub_status cli_print(const char *name, const ub_tensor *t, ub_error *err);
-/* The same as JSON; all: every element whatever the size. */
-json_t *cli_tensor_json(const char *name, const ub_tensor *t, bool all);
+/* output.c: whether n values can be written to -o OUT; NULL: yes. For use before they are computed.
+ */
+ub_status cli_write_check(const char *out, int n, ub_error *err);
+/* The values to where -o says. */
+ub_status cli_write(const char *out, const cli_wanted *w, ub_error *err);
+/* The values to where -o says, or as JSON, or for a person to read, on stdout. */
+ub_status cli_show(const cli_options *o, const cli_wanted *w, ub_error *err);
 /* Prints a JSON object to stdout and releases it. */
-ub_status cli_json_print(json_t *j);
+ub_status cli_json_print(json_t *j, ub_error *err);
+/* A number, or the strings "NaN", "Infinity" and "-Infinity", which JSON has no numbers for. */
+json_t *cli_json_number(double v);
+/* Text; what is not UTF-8 in it is replaced. */
+json_t *cli_json_text(const char *s);
+/* A name from a file, without what could move a terminal's cursor; in text, cut to size. */
+const char *cli_plain(char *text, size_t size, const char *name);
 /* "(1, 28, 28)" */
 const char *cli_shape_text(char *text, size_t size, int rank, const int64_t *dims);
 
@@ -87,6 +115,8 @@ const volatile int *cli_cancel(void);
 /* Prints "unbatch: message" on stderr and returns the code. */
 ub_status cli_fail(const ub_error *err);
 ub_status cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A line on stderr with --verbose. */
+void cli_say(const cli_options *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Progress on a terminal; payload: cli_options. */
 void cli_progress(double done, void *payload);
 void cli_progress_end(void);

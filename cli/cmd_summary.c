@@ -9,14 +9,17 @@
 
 static void port_text(char *text, size_t size, const ub_port *p)
 {
-    size_t n = (size_t)snprintf(text, size, "%s %s (", p->name, ub_dtype_name(p->dtype));
+    char plain[256];
+    size_t n = (size_t)snprintf(text, size, "%s %s (", cli_plain(plain, sizeof plain, p->name),
+                                ub_dtype_name(p->dtype));
     for (int a = 0; a < p->rank && n < size; a++) {
         const char *sep = a ? ", " : "";
         if (p->dims[a] >= 0)
             n += (size_t)snprintf(text + n, size - n, "%s%lld", sep, (long long)p->dims[a]);
         else
             n += (size_t)snprintf(text + n, size - n, "%s%s", sep,
-                                  p->dim_names[a] ? p->dim_names[a] : "?");
+                                  p->dim_names[a] ? cli_plain(plain, sizeof plain, p->dim_names[a])
+                                                  : "?");
     }
     if (n < size)
         snprintf(text + n, size - n, p->rank < 0 ? "any shape)" : ")");
@@ -87,17 +90,26 @@ static int width_of_names(const ub_summary *sum, const filter *f)
 /* Returns whether the layer is marked as not wholly in the file. */
 static bool print_row(const ub_row *row, int width)
 {
-    char in[512], out[512], params[32], macs[32], batch[48], shapes[1200];
+    char in[512], out[512], params[32], macs[32], batch[48], shapes[1200], name[1024], type[256];
+    char why[1024];
     count_text(params, sizeof params, row->layer->n_params);
     count_text(macs, sizeof macs, row->macs);
     batch_text(batch, sizeof batch, row);
     snprintf(shapes, sizeof shapes, "%s -> %s", dims_text(in, sizeof in, &row->in),
              dims_text(out, sizeof out, &row->out));
-    printf("%-*s  %-22s %-40s %8s %8s  %s%s\n", width, row->layer->name, row->layer->type, shapes,
-           params, macs, batch, row->layer->missing ? " *" : "");
+    printf("%-*s  %-22s %-40s %8s %8s  %s%s\n", width,
+           cli_plain(name, sizeof name, row->layer->name),
+           cli_plain(type, sizeof type, row->layer->type), shapes, params, macs, batch,
+           row->layer->missing ? " *" : "");
     if (row->mixed)
-        printf("%*sMIXED: %s\n", width + 2, "", row->mixed);
+        printf("%*sMIXED: %s\n", width + 2, "", cli_plain(why, sizeof why, row->mixed));
     return row->layer->missing != NULL;
+}
+
+/* The sum of what is known, as large as can be. */
+static int64_t add_counts(int64_t a, int64_t b)
+{
+    return b < 0 ? a : a > INT64_MAX - b ? INT64_MAX : a + b;
 }
 
 static void print_table(const cli_run *r, const ub_summary *sum, const filter *f)
@@ -119,10 +131,10 @@ static void print_table(const cli_run *r, const ub_summary *sum, const filter *f
     const char *reason = "";
     for (int i = 0; i < ub_summary_count(sum); i++) {
         const ub_row *row = ub_summary_row(sum, i);
-        if (row->layer->depth <= 1 && row->layer->n_params > 0)
-            params += row->layer->n_params;
-        if (row->layer->depth <= 1 && row->macs > 0)
-            macs += row->macs;
+        if (row->layer->depth <= 1)
+            params = add_counts(params, row->layer->n_params);
+        if (row->layer->depth <= 1)
+            macs = add_counts(macs, row->macs);
         if (shown(f, row) && print_row(row, width) && missing++ == 0)
             reason = row->layer->missing;
     }
@@ -132,13 +144,14 @@ static void print_table(const cli_run *r, const ub_summary *sum, const filter *f
     if (!f->names)
         printf("%-*s  %-22s %-40s %8s %8s\n", width, "total", "", "", p, m);
     if (missing)
-        printf("\n* %s", reason);
+        printf("\n* %s", cli_plain(text, sizeof text, reason));
     if (missing > 1)
         printf(" (and %d more)", missing - 1);
     if (missing)
         putchar('\n');
     if (ub_model_unsupported(r->model)[0])
-        printf("\nnot supported: %s\n", ub_model_unsupported(r->model));
+        printf("\nnot supported: %s\n",
+               cli_plain(text, sizeof text, ub_model_unsupported(r->model)));
 }
 
 static json_t *port_json(const ub_port *p)
@@ -146,10 +159,10 @@ static json_t *port_json(const ub_port *p)
     json_t *dims = json_array();
     for (int a = 0; a < p->rank; a++)
         json_array_append_new(dims, p->dims[a] >= 0   ? json_integer(p->dims[a])
-                                    : p->dim_names[a] ? json_string(p->dim_names[a])
+                                    : p->dim_names[a] ? cli_json_text(p->dim_names[a])
                                                       : json_null());
-    return json_pack("{s:s,s:s,s:o,s:i}", "name", p->name, "dtype", ub_dtype_name(p->dtype),
-                     "shape", dims, "batch_axis", p->batch_axis);
+    return json_pack("{s:o,s:s,s:o,s:i}", "name", cli_json_text(p->name), "dtype",
+                     ub_dtype_name(p->dtype), "shape", dims, "batch_axis", p->batch_axis);
 }
 
 static json_t *shape_json(const ub_tensor *t)
@@ -162,7 +175,23 @@ static json_t *shape_json(const ub_tensor *t)
     return dims;
 }
 
-static ub_status print_json(const cli_run *r, const ub_summary *sum, const filter *f)
+static json_t *text_or_null(const char *s)
+{
+    return s ? cli_json_text(s) : json_null();
+}
+
+static json_t *row_json(const ub_row *row)
+{
+    const ub_layer *l = row->layer;
+    return json_pack("{s:o,s:o,s:i,s:b,s:o,s:o,s:I,s:I,s:i,s:I,s:o,s:o}", "name",
+                     cli_json_text(l->name), "type", cli_json_text(l->type), "depth", l->depth,
+                     "node", l->is_node, "in", shape_json(&row->in), "out", shape_json(&row->out),
+                     "params", (json_int_t)l->n_params, "macs", (json_int_t)row->macs, "batch_axis",
+                     row->batch_axis, "batch_inner", (json_int_t)row->batch_inner, "mixed",
+                     text_or_null(row->mixed), "missing", text_or_null(l->missing));
+}
+
+static ub_status print_json(const cli_run *r, const ub_summary *sum, const filter *f, ub_error *err)
 {
     json_t *root = json_pack("{s:i}", "unbatch", CLI_JSON_VERSION);
     json_t *inputs = json_array(), *outputs = json_array(), *layers = json_array();
@@ -170,25 +199,14 @@ static ub_status print_json(const cli_run *r, const ub_summary *sum, const filte
         json_array_append_new(inputs, port_json(ub_model_input(r->model, i)));
     for (int i = 0; i < ub_model_output_count(r->model); i++)
         json_array_append_new(outputs, port_json(ub_model_output(r->model, i)));
-    for (int i = 0; i < ub_summary_count(sum); i++) {
-        const ub_row *row = ub_summary_row(sum, i);
-        if (!shown(f, row))
-            continue;
-        json_array_append_new(layers,
-                              json_pack("{s:s,s:s,s:i,s:b,s:o,s:o,s:I,s:I,s:i,s:I,s:s?,s:s?}",
-                                        "name", row->layer->name, "type", row->layer->type, "depth",
-                                        row->layer->depth, "node", row->layer->is_node, "in",
-                                        shape_json(&row->in), "out", shape_json(&row->out),
-                                        "params", (json_int_t)row->layer->n_params, "macs",
-                                        (json_int_t)row->macs, "batch_axis", row->batch_axis,
-                                        "batch_inner", (json_int_t)row->batch_inner, "mixed",
-                                        row->mixed, "missing", row->layer->missing));
-    }
+    for (int i = 0; i < ub_summary_count(sum); i++)
+        if (shown(f, ub_summary_row(sum, i)))
+            json_array_append_new(layers, row_json(ub_summary_row(sum, i)));
     json_object_set_new(root, "inputs", inputs);
     json_object_set_new(root, "outputs", outputs);
     json_object_set_new(root, "layers", layers);
-    json_object_set_new(root, "unsupported", json_string(ub_model_unsupported(r->model)));
-    return cli_json_print(root);
+    json_object_set_new(root, "unsupported", cli_json_text(ub_model_unsupported(r->model)));
+    return cli_json_print(root, err);
 }
 
 ub_status cmd_summary(const cli_options *o)
@@ -206,10 +224,10 @@ ub_status cmd_summary(const cli_options *o)
         if (st == UB_OK)
             st = ub_summarize(&sum, r.session, &err);
         if (st == UB_OK && o->json)
-            st = print_json(&r, sum, &f);
+            st = print_json(&r, sum, &f, &err);
         else if (st == UB_OK)
             print_table(&r, sum, &f);
-        else
+        if (st != UB_OK)
             cli_fail(&err);
     }
     ub_names_free(f.names);

@@ -61,16 +61,18 @@ static ub_status parse_shape(const char *s, int64_t *dims, int *rank, const char
                              ub_error *err)
 {
     const char *at = s;
+    bool more = *at && *at != ':'; /* nothing is the shape of a scalar */
     *rank = 0;
-    while (*at && *at != ':') {
+    while (more) {
         char *end;
         errno = 0;
         long long v = strtoll(at, &end, 10);
-        if (end == at || errno || v < 0 || *rank == UB_MAX_RANK ||
-            (*end && *end != 'x' && *end != ',' && *end != ':'))
+        more = *end == 'x' || *end == ',';
+        if (*at < '0' || *at > '9' || errno || *rank == UB_MAX_RANK ||
+            (*end && *end != ':' && !more))
             return fail(err, UB_ERR_ARGUMENT, "'%s': expected a shape such as 32x3x224x224", s);
         dims[(*rank)++] = v;
-        at = *end == 'x' || *end == ',' ? end + 1 : end;
+        at = more ? end + 1 : end;
     }
     *rest = at;
     return UB_OK;
@@ -93,7 +95,8 @@ static ub_status give_made(cli_run *r, const char *name, const char *spec, ub_er
         char *end;
         seed = strtoull(rest + 1, &end, 10);
         if (!random || end == rest + 1 || *end)
-            return fail(err, UB_ERR_ARGUMENT, "'%s': expected rand:SHAPE:SEED", spec);
+            return fail(err, UB_ERR_ARGUMENT, "'%s': expected %s", spec,
+                        random ? "rand:SHAPE:SEED" : "zeros:SHAPE");
     }
     ub_tensor *t = NULL, *cast = NULL;
     if (!random) {
@@ -131,6 +134,8 @@ static ub_status give_archive(cli_run *r, const char *name, const char *path, ub
         st = ub_session_set(r->session, key, ub_npz_tensor(z, i), err);
         given++;
     }
+    if (st == UB_OK && !given && !name && ub_model_input_count(r->model) == 0)
+        return fail(err, UB_ERR_ARGUMENT, "the model has no inputs");
     if (st == UB_OK && !given)
         return fail(err, UB_ERR_ARGUMENT, "%s: no array is named like an input ('%s', ...)", path,
                     name ? name : ub_model_input(r->model, 0)->name);
@@ -154,8 +159,9 @@ static ub_status give_stdin(cli_run *r, const char *name, ub_error *err)
     if (!bytes)
         return fail(err, UB_ERR_MEMORY, "standard input: out of memory");
     ub_tensor *t;
-    ub_status st = ferror(stdin) ? fail(err, UB_ERR_FILE, "standard input: %s", strerror(errno))
-                                 : ub_npy_parse(&t, bytes, size, err);
+    ub_status st = *cli_cancel()   ? fail(err, UB_ERR_CANCELLED, "interrupted")
+                   : ferror(stdin) ? fail(err, UB_ERR_FILE, "standard input: %s", strerror(errno))
+                                   : ub_npy_parse(&t, bytes, size, err);
     free(bytes);
     return st == UB_OK ? give(r, name, t, err) : st;
 }
@@ -263,6 +269,9 @@ ub_status cli_run_open(cli_run *r, const cli_options *o, bool shapes_only)
     r->o = o;
     ub_status st = ub_open(&r->model, o->model, &err);
     r->open_ms = cli_now_ms() - start;
+    if (st == UB_OK)
+        cli_say(o, "opened %s in %.1f ms, %d layers", o->model, r->open_ms,
+                ub_model_layer_count(r->model));
     ub_session_options so = UB_SESSION_OPTIONS_INIT;
     so.threads = o->threads;
     so.memory_limit = o->memory;

@@ -5,6 +5,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -59,6 +60,18 @@ ub_status cli_usage(const char *fmt, ...)
     fputc('\n', stderr);
     va_end(args);
     return UB_ERR_ARGUMENT;
+}
+
+void cli_say(const cli_options *o, const char *fmt, ...)
+{
+    va_list args;
+    if (!o->verbose)
+        return;
+    va_start(args, fmt);
+    fputs("unbatch: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
 }
 
 double cli_now_ms(void)
@@ -165,18 +178,30 @@ static const verb *find_verb(const char *name)
 
 /* ---- main ----------------------------------------------------------------------------------- */
 
-/* Whatever was printed must have arrived. */
+/* Whatever was printed must have arrived; a failure that was told already is not told again. */
 static int finish(ub_status code)
 {
     cli_progress_end();
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (code == UB_OK && cancel)
+        code = UB_ERR_CANCELLED;
+    const bool arrived = fflush(stdout) == 0 && !ferror(stdout);
+    if (arrived || code != UB_OK)
         return (int)code;
     fprintf(stderr, "unbatch: cannot write to standard output: %s\n", strerror(errno));
-    return (int)(code ? code : UB_ERR_FILE);
+    return UB_ERR_FILE;
+}
+
+/* A file opened later must not become the standard output or error that was closed. */
+static void hold_standard_files(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            _exit(UB_ERR_FILE);
 }
 
 int main(int argc, char **argv)
 {
+    hold_standard_files();
     set_signals();
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {

@@ -6,10 +6,12 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 __attribute__((format(printf, 3, 4))) static ub_status fail(ub_error *err, ub_status code,
@@ -22,6 +24,15 @@ __attribute__((format(printf, 3, 4))) static ub_status fail(ub_error *err, ub_st
     vsnprintf(err->message, sizeof err->message, fmt, args);
     va_end(args);
     return code;
+}
+
+const char *cli_plain(char *text, size_t size, const char *name)
+{
+    size_t n = 0;
+    for (; name[n] && n + 1 < size; n++)
+        text[n] = (unsigned char)name[n] < ' ' || name[n] == 127 ? '?' : name[n];
+    text[n] = '\0';
+    return text;
 }
 
 const char *cli_shape_text(char *text, size_t size, int rank, const int64_t *dims)
@@ -76,16 +87,16 @@ static ub_status tensor_stats(stats *s, const ub_tensor *t, ub_error *err)
     return UB_OK;
 }
 
-ub_status cli_print(const char *name, const ub_tensor *t, ub_error *err)
+static ub_status print(const char *name, const ub_tensor *t, ub_error *err)
 {
-    char shape[512], *text;
+    char plain[1024], shape[512], *text;
     stats s;
     ub_status st = tensor_stats(&s, t, err);
     if (st == UB_OK)
         st = ub_tensor_str(&text, t, err);
     if (st != UB_OK)
         return st;
-    printf("%s  %s %s", name, ub_dtype_name(t->dtype),
+    printf("%s  %s %s", cli_plain(plain, sizeof plain, name), ub_dtype_name(t->dtype),
            cli_shape_text(shape, sizeof shape, t->rank, t->dims));
     if (s.count > s.nan + s.inf && s.count > 1)
         printf("  min %.6g  max %.6g  mean %.6g  std %.6g", s.min, s.max, s.mean, s.std);
@@ -98,13 +109,27 @@ ub_status cli_print(const char *name, const ub_tensor *t, ub_error *err)
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
-static json_t *number(double v)
+json_t *cli_json_number(double v)
 {
     if (isnan(v))
         return json_string("NaN");
     if (isinf(v))
         return json_string(v > 0 ? "Infinity" : "-Infinity");
     return json_real(v);
+}
+
+json_t *cli_json_text(const char *s)
+{
+    json_t *text = json_string(s);
+    if (text)
+        return text;
+    char *copy = strdup(s);
+    for (char *c = copy; copy && *c; c++)
+        if ((unsigned char)*c > 127)
+            *c = '?';
+    text = copy ? json_string(copy) : NULL;
+    free(copy);
+    return text;
 }
 
 /* One element as a JSON value; *at moves on. */
@@ -115,7 +140,7 @@ static json_t *element(const ub_tensor *t, const ub_tensor *as_f64, const ub_ten
         return json_boolean(((const int64_t *)as_i64->data)[at]);
     if (as_i64)
         return json_integer(((const int64_t *)as_i64->data)[at]);
-    return number(((const double *)as_f64->data)[at]);
+    return cli_json_number(((const double *)as_f64->data)[at]);
 }
 
 /* Nested lists. Depth is at most UB_MAX_RANK. */
@@ -130,7 +155,7 @@ static json_t *nested(const ub_tensor *t, const ub_tensor *f, const ub_tensor *i
     return list;
 }
 
-json_t *cli_tensor_json(const char *name, const ub_tensor *t, bool all)
+static json_t *tensor_json(const char *name, const ub_tensor *t, bool all)
 {
     ub_error err;
     stats s;
@@ -140,16 +165,16 @@ json_t *cli_tensor_json(const char *name, const ub_tensor *t, bool all)
                 t->dtype == UB_BF16 || t->dtype == UB_U64;
     for (int d = 0; d < t->rank; d++)
         json_array_append_new(shape, json_integer(t->dims[d]));
-    json_object_set_new(o, "what", json_string(name));
+    json_object_set_new(o, "what", cli_json_text(name));
     json_object_set_new(o, "dtype", json_string(ub_dtype_name(t->dtype)));
     json_object_set_new(o, "shape", shape);
     if (ub_tensor_cast(&f, t, UB_F64, &err) == UB_OK) {
         s = measure(f->data, ub_tensor_count(f));
         if (s.count > s.nan + s.inf) {
-            json_object_set_new(o, "min", number(s.min));
-            json_object_set_new(o, "max", number(s.max));
-            json_object_set_new(o, "mean", number(s.mean));
-            json_object_set_new(o, "std", number(s.std));
+            json_object_set_new(o, "min", cli_json_number(s.min));
+            json_object_set_new(o, "max", cli_json_number(s.max));
+            json_object_set_new(o, "mean", cli_json_number(s.mean));
+            json_object_set_new(o, "std", cli_json_number(s.std));
         }
         json_object_set_new(o, "nan", json_integer(s.nan));
         json_object_set_new(o, "inf", json_integer(s.inf));
@@ -164,12 +189,25 @@ json_t *cli_tensor_json(const char *name, const ub_tensor *t, bool all)
     return o;
 }
 
-ub_status cli_json_print(json_t *j)
+ub_status cli_json_print(json_t *j, ub_error *err)
 {
-    int bad = json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    bool bad = json_dumpf(j, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) != 0;
     putchar('\n');
     json_decref(j);
-    return bad ? cli_usage("cannot write JSON to standard output") : UB_OK;
+    /* What could not be written is told at the end of main(). */
+    return bad && !ferror(stdout) ? fail(err, UB_ERR_MEMORY, "out of memory while making JSON")
+                                  : UB_OK;
+}
+
+/* The values of all tensors under a version. all: every element whatever the size. */
+static json_t *values_json(const cli_wanted *w, bool all)
+{
+    json_t *root = json_object(), *values = json_array();
+    json_object_set_new(root, "unbatch", json_integer(CLI_JSON_VERSION));
+    json_object_set_new(root, "values", values);
+    for (int i = 0; i < w->n; i++)
+        json_array_append_new(values, tensor_json(w->names[i], w->values[i], all));
+    return root;
 }
 
 /* ---- Files ---------------------------------------------------------------------------------- */
@@ -177,7 +215,10 @@ ub_status cli_json_print(json_t *j)
 /* Writes bytes to a temporary file beside path and renames it. */
 static ub_status write_text(const char *path, const char *bytes, size_t size, ub_error *err)
 {
-    char temp[4096];
+    char temp[PATH_MAX + 32], real[PATH_MAX];
+    struct stat file;
+    if (lstat(path, &file) == 0 && S_ISLNK(file.st_mode) && realpath(path, real))
+        path = real; /* a link is followed, not replaced */
     if ((size_t)snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid()) >= sizeof temp)
         return fail(err, UB_ERR_ARGUMENT, "the output's name is too long");
     FILE *f = fopen(temp, "wx");
@@ -199,14 +240,9 @@ static ub_status write_text(const char *path, const char *bytes, size_t size, ub
     return fail(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(why));
 }
 
-static ub_status write_json(const char *path, const char *const *names,
-                            const ub_tensor *const *tensors, int n, ub_error *err)
+static ub_status write_json(const char *path, const cli_wanted *w, ub_error *err)
 {
-    json_t *root = json_object(), *values = json_array();
-    json_object_set_new(root, "unbatch", json_integer(CLI_JSON_VERSION));
-    json_object_set_new(root, "values", values);
-    for (int i = 0; i < n; i++)
-        json_array_append_new(values, cli_tensor_json(names[i], tensors[i], true));
+    json_t *root = values_json(w, true);
     char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(root);
     if (!text)
@@ -216,29 +252,64 @@ static ub_status write_json(const char *path, const char *const *names,
     return st;
 }
 
-/* A line of shape, then a line for each run of the last axis. */
-static ub_status write_txt(const char *path, const char *const *names,
-                           const ub_tensor *const *tensors, int n, ub_error *err)
+/* Enough digits for the value to come back; whole numbers as they are. */
+static void print_element(FILE *f, const ub_tensor *t, int64_t i)
 {
-    char *text = NULL, shape[512];
+    if (t->dtype == UB_I64)
+        fprintf(f, "%lld", (long long)((const int64_t *)t->data)[i]);
+    else if (t->dtype == UB_U64)
+        fprintf(f, "%llu", (unsigned long long)((const uint64_t *)t->data)[i]);
+    else if (t->dtype == UB_F32)
+        fprintf(f, "%.9g", (double)((const float *)t->data)[i]);
+    else
+        fprintf(f, "%.17g", ((const double *)t->data)[i]);
+}
+
+/* What print_element() can print, without loss. */
+static ub_dtype printable(ub_dtype d)
+{
+    switch (d) {
+    case UB_F64:
+    case UB_U64:
+        return d;
+    case UB_F32:
+    case UB_F16:
+    case UB_BF16:
+        return UB_F32;
+    default:
+        return UB_I64;
+    }
+}
+
+static ub_status print_values(FILE *f, const char *name, const ub_tensor *t, ub_error *err)
+{
+    char shape[512];
+    ub_tensor *d = NULL;
+    ub_status st = ub_tensor_cast(&d, t, printable(t->dtype), err);
+    if (st != UB_OK)
+        return st;
+    fprintf(f, "# %s %s %s\n", name, ub_dtype_name(t->dtype),
+            cli_shape_text(shape, sizeof shape, t->rank, t->dims));
+    const int64_t count = ub_tensor_count(d), row = t->rank ? t->dims[t->rank - 1] : 1;
+    for (int64_t i = 0; i < count; i++) {
+        print_element(f, d, i);
+        putc((i + 1) % row ? ' ' : '\n', f);
+    }
+    ub_tensor_free(d);
+    return UB_OK;
+}
+
+/* A line of shape, then a line for each run of the last axis. */
+static ub_status write_txt(const char *path, const cli_wanted *w, ub_error *err)
+{
+    char *text = NULL;
     size_t size = 0;
     ub_status st = UB_OK;
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return fail(err, UB_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < n && st == UB_OK; i++) {
-        const ub_tensor *t = tensors[i];
-        ub_tensor *d = NULL;
-        fprintf(f, "# %s %s %s\n", names[i], ub_dtype_name(t->dtype),
-                cli_shape_text(shape, sizeof shape, t->rank, t->dims));
-        st = ub_tensor_cast(&d, t, UB_F64, err);
-        int64_t count = st == UB_OK ? ub_tensor_count(d) : 0;
-        int64_t row = t->rank ? t->dims[t->rank - 1] : 1;
-        int digits = t->dtype == UB_F32 || t->dtype == UB_F16 || t->dtype == UB_BF16 ? 9 : 17;
-        for (int64_t k = 0; k < count; k++)
-            fprintf(f, "%.*g%c", digits, ((const double *)d->data)[k], (k + 1) % row ? ' ' : '\n');
-        ub_tensor_free(d);
-    }
+    for (int i = 0; i < w->n && st == UB_OK; i++)
+        st = print_values(f, w->names[i], w->values[i], err);
     if (fclose(f) != 0 && st == UB_OK)
         st = fail(err, UB_ERR_MEMORY, "out of memory");
     if (st == UB_OK)
@@ -254,10 +325,8 @@ static ub_status write_stdout(const ub_tensor *t, ub_error *err)
     ub_status st = ub_npy_format(&bytes, &size, t, err);
     if (st != UB_OK)
         return st;
-    if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0) {
+    if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0)
         st = fail(err, UB_ERR_FILE, "cannot write to standard output: %s", strerror(errno));
-        clearerr(stdout);
-    }
     ub_string_free(bytes);
     return st;
 }
@@ -268,20 +337,46 @@ static bool ends_with(const char *s, const char *end)
     return a >= b && strcmp(s + a - b, end) == 0;
 }
 
-ub_status cli_write(const char *out, const char *const *names, const ub_tensor *const *tensors,
-                    int n, ub_error *err)
+ub_status cli_write_check(const char *out, int n, ub_error *err)
 {
-    if (ends_with(out, ".npz"))
-        return ub_npz_save(out, names, tensors, n, err);
-    if (ends_with(out, ".json"))
-        return write_json(out, names, tensors, n, err);
-    if (ends_with(out, ".txt"))
-        return write_txt(out, names, tensors, n, err);
-    bool to_stdout = strcmp(out, "-") == 0;
-    if (!to_stdout && !ends_with(out, ".npy"))
+    if (!out || ends_with(out, ".npz") || ends_with(out, ".json") || ends_with(out, ".txt"))
+        return UB_OK;
+    if (strcmp(out, "-") != 0 && !ends_with(out, ".npy"))
         return fail(err, UB_ERR_ARGUMENT,
                     "'%s': the name must end in .npy, .npz, .json or .txt, or be -", out);
-    if (n != 1)
-        return fail(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", n);
-    return to_stdout ? write_stdout(tensors[0], err) : ub_npy_save(out, tensors[0], err);
+    return n == 1 ? UB_OK
+                  : fail(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", n);
+}
+
+ub_status cli_write(const char *out, const cli_wanted *w, ub_error *err)
+{
+    ub_status st = cli_write_check(out, w->n, err);
+    if (st != UB_OK)
+        return st;
+    if (*cli_cancel())
+        return fail(err, UB_ERR_CANCELLED, "interrupted");
+    if (ends_with(out, ".npz"))
+        return ub_npz_save(out, w->names, (const ub_tensor *const *)w->values, w->n, err);
+    if (ends_with(out, ".json"))
+        return write_json(out, w, err);
+    if (ends_with(out, ".txt"))
+        return write_txt(out, w, err);
+    return strcmp(out, "-") == 0 ? write_stdout(w->values[0], err)
+                                 : ub_npy_save(out, w->values[0], err);
+}
+
+ub_status cli_show(const cli_options *o, const cli_wanted *w, ub_error *err)
+{
+    ub_status st = UB_OK;
+    if (o->out) {
+        st = cli_write(o->out, w, err);
+        if (st == UB_OK)
+            cli_say(o, "wrote %s", o->out);
+    } else if (o->json) {
+        st = cli_json_print(values_json(w, false), err);
+    } else {
+        for (int i = 0; i < w->n && st == UB_OK; i++)
+            st = print(w->names[i], w->values[i], err);
+    }
+    return st;
 }

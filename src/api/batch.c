@@ -19,7 +19,7 @@ ub_status ubp_session_samples(const ub_session *s, int64_t *n, ub_error *err)
             continue;
         int64_t count = g->tensor->dims[g->batch_axis];
         if (found >= 0 && count != found)
-            return ubp_fail(err, UB_ERR_SHAPE, "'%s' has %lld samples, '%s' has %lld", first,
+            return ubp_fail(err, UB_ERR_SHAPE, "'%s' is a batch of %lld, '%s' of %lld", first,
                             (long long)found, name, (long long)count);
         if (found < 0)
             first = name;
@@ -242,7 +242,7 @@ ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *m
     for (int i = 0; i < ask->n_values; i++)
         results[i] = NULL;
     int64_t fixed = s->model->fixed_batch;
-    if (ask->alone)
+    if (ask->alone && (fixed > 0 || ask->count > 0))
         return run_blocks(s, results, maps, ask, fixed > 0 ? fixed : 1, err);
     if (fixed > 0 && (ask->rows || ask->count != fixed))
         return run_blocks(s, results, maps, ask, fixed, err);

@@ -110,6 +110,8 @@ ub_status ubp_pick_samples(ubp_pick *out, const ubp_index *ix, int64_t n, ub_err
     if (it->kind == UB_INDEX_ARRAY)
         return pick_array(out, it->array, n, err);
     int64_t start = it->value, step = 1, count = 1;
+    if (it->kind == UB_INDEX_SLICE && it->step == 0)
+        return ubp_fail(err, UB_ERR_ARGUMENT, "slice step is 0, expected another number");
     if (it->kind == UB_INDEX_INT)
         UBP_TRY(check_sample(&start, n, err));
     else

@@ -75,7 +75,8 @@ static void shape_of_value(ubp_text *out, const ubp_value *v)
 }
 
 /* dtype and dims of a given value against what the file says of it. */
-static ub_status check_given(const ubp_value *v, const ub_tensor *t, int batch_axis, ub_error *err)
+static ub_status check_given(const ubp_value *v, const char *name, const ub_tensor *t,
+                             int batch_axis, ub_error *err)
 {
     bool fits = v->rank < 0 || v->rank == t->rank;
     for (int a = 0; a < v->rank && fits; a++)
@@ -88,7 +89,7 @@ static ub_status check_given(const ubp_value *v, const ub_tensor *t, int batch_a
     if (v->rank >= 0)
         shape_of_value(&expected, v);
     ub_dtype dtype = v->dtype == UB_UNDEFINED ? t->dtype : v->dtype;
-    ub_status st = ubp_fail(err, UB_ERR_SHAPE, "'%s': expected %s %s, found %s %s", v->name,
+    ub_status st = ubp_fail(err, UB_ERR_SHAPE, "'%s': expected %s %s, found %s %s", name,
                             ub_dtype_name(dtype), expected.s ? expected.s : "of any shape",
                             ub_dtype_name(t->dtype), ubp_shape_text(found, t->rank, t->dims));
     ubp_text_free(&expected);
@@ -101,10 +102,12 @@ static ub_status find_given(const ub_model *m, const char *name, int32_t *value,
 {
     const ubp_graph *g = m->graph;
     if (!name) {
+        if (g->n_inputs == 0)
+            return ubp_fail(err, UB_ERR_ARGUMENT, "the model has no inputs");
         if (g->n_inputs != 1)
             return ubp_fail(err, UB_ERR_ARGUMENT,
                             "the model has %d inputs: say which one is given ('%s' ...)",
-                            g->n_inputs, g->n_inputs ? g->input_names[0] : "");
+                            g->n_inputs, g->input_names[0]);
         name = g->input_names[0];
     }
     for (int i = 0; i < g->n_inputs; i++) {
@@ -134,7 +137,7 @@ ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value
     const ubp_value *v = &s->model->graph->values[id];
     if (axis >= value->rank)
         axis = v->rank < 0 ? -1 : axis;
-    UBP_TRY(check_given(v, value, axis, err));
+    UBP_TRY(check_given(v, name ? name : v->name, value, axis, err));
     size_t i = 0;
     while (i < s->n_given && s->given[i].value != id)
         i++;
