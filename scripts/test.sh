@@ -7,6 +7,8 @@ jobs=$2
 python=$(pwd)/$build/venv/bin/python
 passed=0
 failed=0
+# Tests run side by side: threads that wait must not hold a core.
+export OMP_WAIT_POLICY=passive
 
 # run NAME FOLDER CTEST-ARGS CMAKE-ARGS...
 run() {
