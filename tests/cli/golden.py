@@ -4,10 +4,10 @@
 
     golden.py --unbatch build/bin/unbatch --models FOLDER [--set] SCRIPT-OR-FOLDER...
 
-A script <folder>/<name>.sh runs in a folder of its own that holds copies of the digits example and
-of the models that make_cli_models.py writes. What it prints must be <name>.stdout and <name>.stderr,
-its exit code what <name>.exit says; a file that is not there stands for nothing and for 0. --set
-writes these files instead of comparing. prelude.sh is read before each script.
+A script <folder>/<name>.sh runs in a folder of its own that holds copies of the digits example
+and of the models that make_cli_models.py writes. What it prints must be <name>.stdout and
+<name>.stderr, its exit code what <name>.exit says; a file that is not there stands for nothing and
+for 0. --set writes these files instead of comparing. prelude.sh is read before each script.
 """
 import argparse
 import difflib
@@ -32,9 +32,10 @@ def run(script, args):
     """What the script prints and its exit code, as its three golden files."""
     with tempfile.TemporaryDirectory(prefix="unbatch-cli-") as folder:
         fill(folder, args.models)
-        env = dict(os.environ, PATH=f"{args.unbatch.parent}:{os.environ['PATH']}",
-                   PYTHON=sys.executable, PYTHONPATH=str(HERE), LC_ALL="C", NO_COLOR="1",
-                   OMP_WAIT_POLICY="passive", VERSION=args.version, SOURCE=str(HERE.parents[1]))
+        programs = f"{args.unbatch.parent}:{args.unbatch.parent}/examples"
+        env = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", PYTHON=sys.executable,
+                   PYTHONPATH=str(HERE), LC_ALL="C", NO_COLOR="1", OMP_WAIT_POLICY="passive",
+                   VERSION=args.version, SOURCE=str(HERE.parents[1]))
         try:
             done = subprocess.run(["sh", "-c", '. "$0"; . "$1"', HERE / "prelude.sh", script],
                                   cwd=folder, env=env, stdin=subprocess.DEVNULL,
@@ -60,8 +61,8 @@ def differences(script, found):
     for suffix, text in found.items():
         path = script.with_suffix(suffix)
         expected = path.read_text() if path.exists() else ""
-        lines += difflib.unified_diff(expected.splitlines(), text.splitlines(), path.name + " expected",
-                                      "found", lineterm="")
+        lines += difflib.unified_diff(expected.splitlines(), text.splitlines(),
+                                      path.name + " expected", "found", lineterm="")
     return lines
 
 
@@ -75,7 +76,8 @@ def main():
     args = parser.parse_args()
     args.unbatch = args.unbatch.resolve()
     args.models = args.models.resolve()
-    scripts = [s.resolve() for w in args.what for s in (sorted(w.glob("*.sh")) if w.is_dir() else [w])]
+    scripts = [script.resolve() for what in args.what
+               for script in (sorted(what.glob("*.sh")) if what.is_dir() else [what])]
     failed = 0
     for script in scripts:
         found = run(script, args)
@@ -83,8 +85,8 @@ def main():
             write(script, found)
             continue
         lines = differences(script, found)
-        print(f"{'FAILED' if lines else 'ok'}  {script.parent.name}/{script.stem}", *lines, sep="\n",
-              flush=True)
+        print(f"{'FAILED' if lines else 'ok'}  {script.parent.name}/{script.stem}", *lines,
+              sep="\n", flush=True)
         failed += bool(lines)
     print(f"{len(scripts)} scripts, {failed} failed")
     return 1 if failed or not scripts else 0

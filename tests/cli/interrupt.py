@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """interrupt.py SECONDS COMMAND...: runs the command, sends it SIGINT that long after it began to
-catch it, and prints what it said and its exit code. Its standard input is a pipe that never ends."""
+catch it, and prints what it said and its exit code. Standard input is a pipe that never ends."""
 import signal
 import subprocess
 import sys

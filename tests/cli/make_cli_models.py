@@ -108,7 +108,8 @@ def unknown():
 def pinned():
     """An inner shape that fits one width only."""
     return model([info("x", ["batch", "width"])], [info("y", ["batch", 4])],
-                 [node("MatMul", "x w", "y", "product")], [weight("w", np.ones((3, 4), np.float32))])
+                 [node("MatMul", "x w", "y", "product")],
+                 [weight("w", np.ones((3, 4), np.float32))])
 
 
 def cyclic():
@@ -149,8 +150,8 @@ def short():
 
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    made = {f.__name__: f() for f in (exact, two, tokens, kinds, mixes, turned, fixed, names, unknown,
-                                      pinned, cyclic, long, short)}
+    made = {f.__name__: f() for f in (exact, two, tokens, kinds, mixes, turned, fixed, names,
+                                      unknown, pinned, cyclic, long, short)}
     made["external"] = external("weights.bin")
     made["external_missing"] = external("no_such_file.bin")
     made["external_absolute"] = external("/etc/hostname")
