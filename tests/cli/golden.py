@@ -30,7 +30,8 @@ def fill(folder, models):
 
 def run(script, args):
     """What the script prints and its exit code, as its three golden files."""
-    with tempfile.TemporaryDirectory(prefix="unbatch-cli-") as folder:
+    with tempfile.TemporaryDirectory(prefix="unbatch-cli-") as outer:
+        folder = os.path.join(outer, "here")  # what a script puts into .. is removed as well
         fill(folder, args.models)
         programs = f"{args.unbatch.parent}:{args.unbatch.parent}/examples"
         env = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", PYTHON=sys.executable,

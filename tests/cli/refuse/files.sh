@@ -2,7 +2,6 @@
 # Models that are no models, and files that are not there.
 mkdir folder
 touch empty.onnx
-chmod 000 fixed.onnx
 printf 'PK\003\004 a zip file' >zip.onnx
 printf 'some text\n' >text.onnx
 refuse 3 unbatch summary none.onnx
@@ -18,4 +17,3 @@ refuse 3 unbatch summary pictures/00.png
 refuse 3 unbatch summary digits.npy
 refuse 3 unbatch summary weights.bin
 refuse 3 unbatch summary /dev/null
-[ "$(id -u)" = 0 ] || unbatch summary fixed.onnx 2>/dev/null

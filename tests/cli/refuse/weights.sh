@@ -16,4 +16,3 @@ rm weights.bin
 refuse 3 unbatch get external.onnx product -x x.npy -o out.npy
 ln -s /etc/hostname weights.bin
 refuse 3 unbatch get external.onnx product -x x.npy -o out.npy
-rm -f ../weights.bin
