@@ -213,18 +213,22 @@ static ub_status as_view(maker *m, const ubp_node *n, const ubp_call *call, cons
     return UB_OK;
 }
 
-/* Whether the memory of `slot` may be overwritten by this step: nobody reads it afterwards. */
+/* Whether this step may overwrite the memory of `slot`: it is all of its root's, and nobody reads
+ * that afterwards. */
 static bool dies_here(const maker *m, int32_t slot, const int32_t *in, int n_in)
 {
     const ubp_plan *p = m->p;
-    if (p->slots[slot].place != UBP_PLACE_ARENA)
+    int32_t root = p->slots[slot].root;
+    if (p->slots[root].place != UBP_PLACE_ARENA ||
+        (slot != root && (p->slots[slot].offset != 0 || ubp_tensor_bytes(&p->slots[slot].t) !=
+                                                            ubp_tensor_bytes(&p->slots[root].t))))
         return false;
     for (int i = 0; i < n_in; i++)
-        if (in[i] >= 0 && p->slots[in[i]].root == slot)
+        if (in[i] >= 0 && p->slots[in[i]].root == root)
             return false;
     for (size_t i = 0; i < p->n_slots; i++) {
         int32_t v = p->slots[i].value;
-        if (p->slots[i].root == slot && v >= 0 && m->remaining[v] > 0)
+        if (p->slots[i].root == root && v >= 0 && m->remaining[v] > 0)
             return false;
     }
     return true;
@@ -239,7 +243,7 @@ static ub_status residual_slot(maker *m, int32_t *out, int32_t residual, int32_t
     if (dies_here(m, slot, in, n_in) && same_strides(&m->p->slots[slot].t, layout)) {
         ub_tensor t = m->p->slots[slot].t;
         UBP_TRY(new_slot(m, out, result, &t, UBP_PLACE_VIEW));
-        m->p->slots[*out].root = slot;
+        m->p->slots[*out].root = m->p->slots[slot].root;
         return UB_OK;
     }
     ubp_plan_step *s;
