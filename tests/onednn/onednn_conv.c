@@ -165,7 +165,7 @@ static void test_random(void **unused)
     (void)unused;
     const char *count = getenv("UB_RANDOM_CASES"), *seed = getenv("UB_RANDOM_SEED");
     fc_seed(seed ? (uint64_t)atoll(seed) : 1);
-    for (int i = count ? atoi(count) : 60; i > 0; i--) {
+    for (int i = count ? atoi(count) : 20; i > 0; i--) {
         shape s;
         random_shape(&s);
         int rank = fc_random(6) == 0 ? 3 : 4;

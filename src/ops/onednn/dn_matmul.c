@@ -220,7 +220,7 @@ static ub_status as_matmul(ubp_fast *f, const product *p, const ubp_call *call)
     int layout;
     memset(&spec, 0, sizeof spec);
     spec.kind = UBP_DN_MATMUL;
-    spec.threads = UBP_DN_THREADS;
+    spec.threads = f->d->cores; /* moves rows and columns between threads, not K */
     if (layout_of(&spec.src, &p->a) == NONE || !ubp_dn_operand_of(&spec.dst, &p->dst) ||
         !fill_weights(f, &spec.weights, p, &layout))
         return UBP_DECLINED;

@@ -37,6 +37,7 @@ ub_status ubp_onednn_new(ubp_onednn **out, ub_error *err)
     if (!d)
         return ubp_fail_memory(err, sizeof *d);
     int cores = ubp_core_count();
+    d->cores = cores < UBP_DN_THREADS ? cores : UBP_DN_THREADS;
     d->team = cores < LEAST ? LEAST : cores > MOST ? MOST : cores;
     dnnl_status_t st = dnnl_engine_create(&d->engine, dnnl_cpu, 0);
     if (st == dnnl_success)

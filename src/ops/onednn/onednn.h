@@ -93,7 +93,8 @@ typedef struct ubp_dn_packed {
 struct ubp_onednn {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
-    int team; /* samples that may be computed at once */
+    int team;  /* samples that may be computed at once */
+    int cores; /* of this machine, at most UBP_DN_THREADS */
     ubp_dn_prim *prims;
     ubp_dn_packed *packed;
 };
