@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures unbatch beside onnxruntime, openvino and PyTorch and writes docs/benchmarks.md. Runs in
 build/bench-venv (`make bench`). Imports nothing large: see Command in rounds.py.
-usage: compare.py [--build DIR] [--only FIGURE,...] [--rounds N] [--out FILE]"""
+usage: compare.py [--build DIR] [--only FIGURE,...] [--rounds N] [--threads N] [--out FILE]"""
 import argparse
 import importlib.metadata
 import json
@@ -16,7 +16,6 @@ import time
 from rounds import Command, Worker, interleave
 
 HERE = pathlib.Path(__file__).parent
-THREADS = 2
 LAYER = "layer3.0.conv1:in[4]"
 NODE = "/layer3/layer3.0/conv1/Conv"
 
@@ -67,8 +66,8 @@ class Page:
 
 
 class Bench:
-    def __init__(self, build, rounds):
-        self.build, self.rounds = build, rounds
+    def __init__(self, build, rounds, threads):
+        self.build, self.rounds, self.threads = build, rounds, threads
         self.folder = build / "bench"
         self.unbatch = build / "bin" / "unbatch"
         self.page = Page()
@@ -125,14 +124,15 @@ class Bench:
             run = json.loads(text)
             return run["min_ms"], run["median_ms"]
         workers = [Command("unbatch", [self.unbatch, "bench", model, "-x", x, "-n", calls,
-                                       "--threads", THREADS, "--json"], read)]
-        workers += [Worker(e, peer(e, self.folder, name, batch, THREADS), calls) for e in engines]
+                                       "--threads", self.threads, "--json"], read)]
+        workers += [Worker(e, peer(e, self.folder, name, batch, self.threads), calls)
+                    for e in engines]
         times = interleave(workers, self.rounds)
         self.get(name, batch)
         gap = self.agree(*(f"{name}.batch{batch}.{e}.npy" for e in ["onnxruntime", "unbatch"]))
         self.page.add(f"## {title}")
         self.page.add()
-        self.page.add(f"All outputs, {THREADS} threads, float32, bursts of {calls} runs. "
+        self.page.add(f"All outputs, {self.threads} threads, float32, bursts of {calls} runs. "
                       f"unbatch and onnxruntime differ by {gap:.0e} of the largest value.")
         self.page.add()
         self.page.times(times, "unbatch")
@@ -154,9 +154,10 @@ class Bench:
         program = self.build / "bin" / "bench" / "bench_conv"
         model, x = self.file("conv.onnx"), self.file("conv.batch32.npy")
         engines = ["torch", "torch-channels-last", "onnxruntime", "openvino"]
-        workers = [Worker("unbatch", [program, model, x, "y", THREADS], calls),
-                   Worker("unbatch, y[4]", [program, model, x, "y[4]", THREADS], calls)]
-        workers += [Worker(e, peer(e, self.folder, "conv", 32, THREADS), calls) for e in engines]
+        workers = [Worker("unbatch", [program, model, x, "y", self.threads], calls),
+                   Worker("unbatch, y[4]", [program, model, x, "y[4]", self.threads], calls)]
+        workers += [Worker(e, peer(e, self.folder, "conv", 32, self.threads), calls)
+                    for e in engines]
         times = interleave(workers, self.rounds)
         self.get("conv", 32)
         gap = self.agree(*(f"conv.batch32.{e}.npy" for e in ["torch", "unbatch"]))
@@ -164,7 +165,7 @@ class Bench:
         page.add("## One layer: Conv2d(1, 32, 3) on 32 x 1 x 28 x 28")
         page.add()
         page.add(f"One call of `ub_get()` from C (`bench/bench_conv.c`) for the whole output, and "
-                 f"for one sample of it; the others from Python. {THREADS} threads, bursts of "
+                 f"for one sample of it; the others from Python. {self.threads} threads, bursts of "
                  f"{calls} calls. unbatch and PyTorch differ by {gap:.0e} of the largest value.")
         page.add()
         page.times(times, "unbatch")
@@ -267,12 +268,13 @@ def main():
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--only", default=",".join(FIGURES))
     parser.add_argument("--rounds", default=7, type=int)
+    parser.add_argument("--threads", default=2, type=int)
     parser.add_argument("--out", type=pathlib.Path)
     options = parser.parse_args()
     only = options.only.split(",")
     if unknown := set(only) - set(FIGURES):
         parser.error(f"unknown figure {', '.join(unknown)}: {', '.join(FIGURES)}")
-    bench = Bench(options.build.resolve(), options.rounds)
+    bench = Bench(options.build.resolve(), options.rounds, options.threads)
     subprocess.run([sys.executable, HERE / "models.py", bench.folder], check=True)
     head(bench, options.rounds)
     for name in only:

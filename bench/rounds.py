@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking turns between engines on a machine that may have other work. A round runs every engine for
 one burst, in an order that moves on by one each round; ratios are of one round's bursts, so that
-what slows the machine for a while slows both sides. A burst waits for the machine to fall idle, and
-one during which other processes took more than a tenth of the processors is measured again, as long
-as the patience for it lasts."""
+what slows the machine for a while slows both sides. A burst during which other processes took more
+than a tenth of the processors is measured again when the machine is idle, while there is patience."""
 import json
 import os
 import statistics
@@ -43,10 +42,11 @@ class Worker:
 
     def __init__(self, name, command, calls, unit=1.0):
         self.name, self.calls, self.unit = name, calls, unit
+        command = list(map(str, command))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
         if self.process.stdout.readline() != "ready\n":
-            raise SystemExit(f"{name}: did not start: {' '.join(map(str, command))}")
+            raise SystemExit(f"{name}: did not start: {' '.join(command)}")
 
     def run(self):
         """(best, median, the processor seconds it took)"""
@@ -112,10 +112,11 @@ class Times:
 
 def burst(engine, times):
     """Its least disturbed measurement."""
-    least, first = None, True
-    while first or (not least[3] and times.patience > 0):
+    least = None
+    while least is None or (not least[3] and times.patience > 0):
         began = time.monotonic()
-        wait_for_idle(times.patience)
+        if least:
+            wait_for_idle(times.patience)
         busy, started = busy_seconds(), time.monotonic()
         best, median, own = engine.run()
         end = time.monotonic()
@@ -123,10 +124,9 @@ def burst(engine, times):
         others = busy_seconds() - busy - own
         # A clock tick is 10 ms: in a short burst one or two of another's are no disturbance.
         quiet = others <= max(OTHERS * room, 2 / TICK)
+        times.patience -= end - began if least else 0
         if least is None or others / room < least[0]:
             least = (others / room, best, median, quiet)
-        times.patience -= end - began if not first else started - began
-        first = False
     _, best, median, quiet = least
     times.bursts += 1
     times.disturbed += not quiet
