@@ -56,8 +56,8 @@ class Page:
         self.table(["", f"best, {unit}", f"median, {unit}", f"times {ours}'s (over the rounds)"]
                    + (["peak memory, MB"] if extra else []), rows)
         if times.disturbed:
-            self.add(f"{times.disturbed} of {times.bursts} bursts were disturbed by other processes "
-                     "on the machine.")
+            self.add(f"{times.disturbed} of {times.bursts} bursts were disturbed by other "
+                     "processes on the machine.")
             self.add()
 
     def goal(self, text, reached):
@@ -220,8 +220,8 @@ class Bench:
         page = self.page
         page.add("## A view: x[4, :, :, :] of a (32, 3, 224, 224) batch")
         page.add()
-        page.add("From C (`bench/bench_view.c`): `ub_tensor_at(&v, x, 4)`, `ub_tensor_slice` of one "
-                 "axis, and `ub_tensor_index(&v, x, \"[4, :, :, :]\")`, which reads the text and "
+        page.add("From C (`bench/bench_view.c`): `ub_tensor_at(&v, x, 4)`, `ub_tensor_slice` of "
+                 "one axis, and `ub_tensor_index(&v, x, \"[4, :, :, :]\")`, which reads the text and "
                  "allocates the view; NumPy and PyTorch from Python.")
         page.add()
         page.times(times, "ub_tensor_at", "ns")
@@ -237,8 +237,9 @@ def machine():
     facts = {k.strip(): v.strip() for k, v in facts.items()}
     flags = facts.get("flags", "").split()
     isa = [f for f in ("sse4_1", "avx2", "avx512f", "amx_tile") if f in flags]
-    return (f"{facts.get('model name', platform.machine())} (family {facts.get('cpu family', '?')}, "
-            f"model {facts.get('model', '?')}; {', '.join(isa)}), "
+    return (f"{facts.get('model name', platform.machine())} "
+            f"(family {facts.get('cpu family', '?')}, model {facts.get('model', '?')}; "
+            f"{', '.join(isa)}), "
             f"{len(os.sched_getaffinity(0))} cores, "
             f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2 ** 30:.0f} GB")
 
@@ -257,8 +258,8 @@ def head(bench, rounds):
     page.add(f"Machine: {machine()}.")
     page.add()
     page.add(f"All engines take turns: {rounds} rounds, in each of which every engine runs for one "
-             "burst. A burst's time is its median; \"median\" is over the bursts, \"best\" over all "
-             "runs. The ratios are of the bursts of the same round: their median, smallest and "
+             "burst. A burst's time is its median; \"median\" is over the bursts, \"best\" over "
+             "all runs. The ratios are of the bursts of the same round: their median, smallest and "
              "largest. Random weights; pictures of 3 x 224 x 224.")
     page.add()
 

@@ -73,8 +73,8 @@ def export_large(folder, side=1024, layers=84):
         w = g.standard_normal((side, side), dtype=np.float32) / side ** 0.5
         weights += [numpy_helper.from_array(w, f"fc{i}.weight"),
                     numpy_helper.from_array(np.zeros(side, np.float32), f"fc{i}.bias")]
-        nodes.append(helper.make_node("Gemm", [last, f"fc{i}.weight", f"fc{i}.bias"], [f"fc{i}.out"],
-                                      name=f"/fc{i}/Gemm", transB=1))
+        nodes.append(helper.make_node("Gemm", [last, f"fc{i}.weight", f"fc{i}.bias"],
+                                      [f"fc{i}.out"], name=f"/fc{i}/Gemm", transB=1))
         last = f"fc{i}.out"
     shape = ["batch", side]
     graph = helper.make_graph(

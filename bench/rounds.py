@@ -2,7 +2,8 @@
 """Taking turns between engines on a machine that may have other work. A round runs every engine for
 one burst, in an order that moves on by one each round; ratios are of one round's bursts, so that
 what slows the machine for a while slows both sides. A burst during which other processes took more
-than a tenth of the processors is measured again when the machine is idle, while there is patience."""
+than a tenth of the processors is measured again when the machine is idle, while there is
+patience."""
 import json
 import os
 import statistics
@@ -66,7 +67,8 @@ class Command:
     what `read` makes of its output: (best, median)."""
 
     def __init__(self, name, command, read=None, before=None):
-        self.name, self.command, self.read, self.before = name, list(map(str, command)), read, before
+        self.name, self.command = name, list(map(str, command))
+        self.read, self.before = read, before
         self.memory = []  # MB
 
     def run(self):
