@@ -65,9 +65,22 @@ bool ubp_is_op(const ubp_node *n, const char *const *ops, int count)
 
 /* ---- Nodes without a place ------------------------------------------------------------------- */
 
+/* What a node reads and what reads it may not be what it was in the framework. */
+static void doubt_edges(ubp_finder *f, int32_t node)
+{
+    const ubp_node *n = &f->g->nodes[node];
+    for (size_t r = f->read_first[node]; r < f->read_first[node + 1]; r++)
+        f->edges[r] = UBP_EDGE_FUSED;
+    for (int k = 0; k < n->n_out; k++)
+        for (size_t u = n->out[k] == UBP_NO_VALUE ? 0 : f->use_first[n->out[k]];
+             n->out[k] != UBP_NO_VALUE && u < f->use_first[n->out[k] + 1]; u++)
+            f->edges[f->use_reads[u]] = UBP_EDGE_FUSED;
+}
+
 /* A data node without metadata between two nodes of one module belongs to it too: otherwise it
- * would cut the module's run of nodes in two, and each half would pass for a call. Plain hand-overs
- * (Identity) need no place. What this may add is bounded by what the file itself says. */
+ * would cut the module's run of nodes in two, and each half would pass for a call. Where the two
+ * are of different modules, it may belong to either. Plain hand-overs (Identity) need no place.
+ * What this may add is bounded by what the file itself says. */
 static ub_status place_between(ubp_finder *f, int32_t node, int32_t before, int32_t after,
                                size_t *allowed)
 {
@@ -80,6 +93,8 @@ static ub_status place_between(ubp_finder *f, int32_t node, int32_t before, int3
     if (n > 0 && n == n_a && n == n_b &&
         strncmp(f->modules[a[n - 1].module].type, "torch.nn.", strlen("torch.nn.")) == 0)
         n--;
+    if (n < n_a || n < n_b)
+        doubt_edges(f, node);
     if (n == 0 || (size_t)n > *allowed)
         return UB_OK;
     *allowed -= (size_t)n;
@@ -149,9 +164,10 @@ static ub_status find_layers(ubp_finder *f)
     if (!known)
         return ubp_layers_of_nodes(f->g, f->err);
     UBP_TRY(ubp_flow_find(f));
-    UBP_TRY(place_unscoped(f));
     find_parents(f);
     UBP_TRY(ubp_merged_find(f));
+    UBP_TRY(place_unscoped(f));
+    find_parents(f);
     UBP_TRY(ubp_calls_find(f));
     UBP_TRY(ubp_folded_find(f));
     return ubp_layers_write(f);

@@ -160,10 +160,11 @@ ub_status ubp_border_find(ubp_finder *f, ubp_border *b, const int32_t *nodes, si
     *b = (ubp_border){.doubt_in = -1, .doubt_out = -1};
     if (n == 0)
         return UB_OK;
-    /* A module that only gets shapes (positions, say) shows those. */
+    /* An embedding of positions that are made from shapes shows those. */
+    static const char *const lookup[] = {"Gather"};
     ubp_flow flow = UBP_FLOW_DATA;
     b->n_in = list_inputs(f, b, nodes, n, flow, NULL);
-    if (b->n_in == 0) {
+    if (b->n_in == 0 && n == 1 && ubp_is_op(&f->g->nodes[nodes[0]], lookup, 1)) {
         flow = UBP_FLOW_SHAPE;
         b->n_in = list_inputs(f, b, nodes, n, flow, NULL);
     }

@@ -144,21 +144,47 @@ static bool has_module(const ubp_finder *f, size_t node, int32_t module)
     return false;
 }
 
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* Behind an operation in place, torch.export runs a view (a Flatten, say) again where its result is
+ * first used, and names the module of that. These modules have no views of their own. */
+static bool is_stray_view(const char *type, const char *target)
+{
+    static const char *const views[] = {"aten.view.",      "aten.flatten.",   "aten.reshape.",
+                                        "aten.squeeze.",   "aten.unsqueeze.", "aten.permute.",
+                                        "aten.transpose.", "aten.select.",    "aten.slice."};
+    static const char *const viewless[] = {"torch.nn.modules.linear.", "torch.nn.modules.conv.",
+                                           "torch.nn.modules.batchnorm.",
+                                           "torch.nn.modules.dropout.", "torch.nn.modules.sparse."};
+    const char *dot = strrchr(type, '.');
+    bool is_view = false, is_viewless = dot && strcmp(dot, ".Linear") == 0;
+    for (int i = 0; i < UBP_COUNT(views); i++)
+        is_view |= starts_with(target, views[i]);
+    for (int i = 0; i < UBP_COUNT(viewless); i++)
+        is_viewless |= starts_with(type, viewless[i]);
+    return is_view && is_viewless;
+}
+
 /* All but the last are modules; '' is the model. */
 static ub_status add_scopes(ubp_finder *f, size_t node, const list *names, const list *types)
 {
     if (names->n == 0 || strcmp(names->items[0], NO_STACK) == 0)
         return UB_OK;
+    const bool typed = types->n == names->n && types->n > 1;
     f->scope_at[node] = f->n_scopes;
     for (int i = 0; i + 1 < names->n; i++) {
         int32_t module = -1;
-        if (!*names->items[i])
+        if (!*names->items[i] ||
+            (typed && i + 2 == names->n && is_stray_view(types->items[i], types->items[i + 1])))
             continue;
         UBP_TRY(ubp_module_find(f, names->items[i], &module));
         if (has_module(f, node, module))
             continue;
         ubp_module *m = &f->modules[module];
-        if (!*m->type && types->n == names->n) {
+        if (!*m->type && typed) {
             m->type = ubp_arena_strdup(&f->arena, types->items[i]);
             if (!m->type)
                 return ubp_fail_memory(f->err, strlen(types->items[i]));

@@ -178,22 +178,109 @@ static bool is_renamed(const ubp_finder *f, const ubp_node *n, int i)
            strncmp(f->g->values[v].name, "onnx::", strlen("onnx::")) == 0;
 }
 
-/* Whether the norm behind the convolution is surely inside this module, which ends with it. No
- * name tells: a module that folds a norm behind another convolution has norms of its own, and a
- * Sequential that goes on with its next child has none in between. */
-static bool owns_norm(const ubp_finder *f, const ubp_module_call *c, int32_t n_inner)
+/* Whether the file has the child that follows "parent.k": a Sequential that goes on with it has
+ * nothing in between. *beyond: or one that comes later. */
+static bool has_next_child(const ubp_finder *f, const char *path, bool *beyond)
 {
-    char path[UBP_MAX_PATH + 16];
-    if (n_inner > 0 || ubp_call_is_sequential(f, c))
-        return true;
-    const char *own = f->modules[c->module].path, *dot = strrchr(own, '.');
-    if (c->parent < 0 || !dot || !ubp_call_is_sequential(f, &f->calls[c->parent]))
-        return false;
+    enum { MOST_SKIPPED = 3 };
+    char next[UBP_MAX_PATH + 32];
+    const char *dot = strrchr(path, '.');
+    const char *digits = dot ? dot + 1 : path;
     int64_t number = 0;
-    for (const char *d = dot + 1; *d && number < 100000; d++)
+    for (const char *d = digits; *d && number < 100000; d++)
         number = number * 10 + (*d - '0'); /* a child of a Sequential: digits */
-    snprintf(path, sizeof(path), "%.*s.%lld", (int)(dot - own), own, (long long)number + 1);
-    return ubp_table_find(&f->module_ids, path) >= 0;
+    *beyond = false;
+    for (int k = 1; k <= MOST_SKIPPED; k++) {
+        snprintf(next, sizeof(next), "%.*s%lld", (int)(digits - path), path, (long long)number + k);
+        const bool found = ubp_table_find(&f->module_ids, next) >= 0;
+        if (found && k == 1)
+            return true;
+        *beyond |= found;
+    }
+    return false;
+}
+
+static bool is_child_of_sequential(const ubp_finder *f, const ubp_module_call *c)
+{
+    return c->parent >= 0 ? ubp_call_is_sequential(f, &f->calls[c->parent])
+                          : strspn(f->modules[c->module].path, "0123456789") ==
+                                strlen(f->modules[c->module].path);
+}
+
+/* Whether an operator without weights, in a module next to this one, reads the value: then the
+ * norm may well stand between the two (convolution, norm, activation side by side). */
+static bool is_read_beside(const ubp_finder *f, const ubp_module_call *c, int32_t value)
+{
+    static const char *const weighted[] = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
+    for (size_t u = f->use_first[value]; u < f->use_first[value + 1]; u++) {
+        const int32_t reader = f->uses[u];
+        if (f->n_scoped[reader] != c->depth)
+            continue;
+        const ubp_module_call *beside = call_of(f, reader, c->depth - 1);
+        if (beside && beside != c && beside->parent == c->parent &&
+            !ubp_is_op(&f->g->nodes[reader], weighted, UBP_COUNT(weighted)))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the norm behind the convolution is likely inside this module, which ends with it: no name
+ * tells. A Sequential that goes on with its next child has no norm in between; a module that folds
+ * a norm behind another convolution has norms of its own; and Sequential(convolution, norm) is a
+ * common module. */
+static bool owns_norm(const ubp_finder *f, const ubp_module_call *c, int32_t n_inner, int32_t out)
+{
+    bool beyond = false;
+    if (is_child_of_sequential(f, c))
+        return has_next_child(f, f->modules[c->module].path, &beyond) ||
+               (!beyond && (n_inner > 0 || ubp_call_is_sequential(f, c)));
+    return (n_inner > 0 || ubp_call_is_sequential(f, c)) && !is_read_beside(f, c, out);
+}
+
+/* "bn1", "norm", "BatchNorm2d": a leaf of that name may be a norm with an activation. */
+static bool sounds_like_norm(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    const char *last = dot ? dot + 1 : path;
+    return strstr(last, "bn") || strstr(last, "norm") || strstr(last, "Norm") || strstr(last, "BN");
+}
+
+/* Modules that read the convolution and are its only readers may begin with the norm (a norm with
+ * an activation in it; a block that normalises first). An operator that sounds otherwise does not.
+ */
+static ub_status mark_readers(ubp_finder *f, int32_t node, int32_t out)
+{
+    const char *conv = ubp_node_module(f, node)->path;
+    const size_t first = f->use_first[out], end = f->use_first[out + 1];
+    if (first == end || f->is_output[out])
+        return UB_OK;
+    const int32_t reader = f->uses[first];
+    for (int32_t j = 0; j < f->n_scoped[reader]; j++) {
+        ubp_module_call *c = call_of(f, reader, j);
+        bool all = c && !ubp_path_within(conv, f->modules[c->module].path);
+        for (size_t u = first; u < end && all; u++)
+            all = f->n_scoped[f->uses[u]] > j && call_of(f, f->uses[u], j) == c;
+        if (!all ||
+            (!f->modules[c->module].has_children && !sounds_like_norm(f->modules[c->module].path)))
+            continue;
+        UBP_TRY(reason(f, &c->no_in,
+                       ubp_arena_printf(&f->g->arena,
+                                        "the input of '%s' may not be in this file: a BatchNorm"
+                                        " was folded into '%s', and the file does not say whether"
+                                        " it stood at the beginning of '%s'; %s",
+                                        f->modules[c->module].path, conv,
+                                        f->modules[c->module].path, KEEP_TORCHSCRIPT)));
+    }
+    return UB_OK;
+}
+
+/* Whether the norm surely follows the module directly, as a child of the same Sequential: the file
+ * has a gap where it was, and goes on behind it. */
+static bool is_followed_by_norm(const ubp_finder *f, const ubp_module_call *c)
+{
+    bool beyond = false;
+    return is_child_of_sequential(f, c) &&
+           !has_next_child(f, f->modules[c->module].path, &beyond) && beyond;
 }
 
 static ub_status mark_torchscript(ubp_finder *f, int32_t node, const int32_t *n_folds)
@@ -205,9 +292,10 @@ static ub_status mark_torchscript(ubp_finder *f, int32_t node, const int32_t *n_
         ubp_module_call *c = call_of(f, node, j);
         if (!c)
             return UB_OK;
-        const bool ends = f->call_nodes[c->nodes + c->n_nodes - 1] == node;
-        if (j < last && (!ends || owns_norm(f, c, n_folds[c - f->calls] - 1)))
-            return UB_OK; /* and so do all modules around it */
+        if (j < last && f->call_nodes[c->nodes + c->n_nodes - 1] != node)
+            break; /* it goes on behind the convolution, as do all modules around it */
+        if (j < last && owns_norm(f, c, n_folds[c - f->calls] - 1, out))
+            return UB_OK;
         const char *path = f->modules[c->module].path;
         const char *text =
             j == last ? ubp_arena_printf(&f->g->arena,
@@ -220,8 +308,10 @@ static ub_status mark_torchscript(ubp_finder *f, int32_t node, const int32_t *n_
                                          " say whether it is part of '%s' or follows it; %s",
                                          path, conv, path, KEEP_TORCHSCRIPT);
         UBP_TRY(reason(f, &c->no_out, text));
+        if (is_followed_by_norm(f, c))
+            return UB_OK;
     }
-    return UB_OK;
+    return out == UBP_NO_VALUE ? UB_OK : mark_readers(f, node, out);
 }
 
 static bool is_torchscript_fold(const ubp_finder *f, int32_t node)

@@ -8,7 +8,9 @@
  *
  * dynamo keeps the text of each fx node: an argument of it that is nowhere in the file, but is
  * called like the node now read, was merged. TorchScript keeps nothing: there a value that is read
- * in the same role inside and outside the module that made it is taken for merged.
+ * in the same role inside and outside the module that made it is taken for merged; and of two
+ * Transposes of different modules that cancelled out, some leave one half behind. Where they do
+ * not, nothing can be known.
  * (onnx_ir: passes/common/common_subexpression_elimination.py; torch: _jit_pass_cse.)
  */
 #include "load/onnx_layers.h"
@@ -198,7 +200,7 @@ static bool has_twin(const ubp_finder *f, int32_t v, int32_t producer, int32_t r
     return false;
 }
 
-static void find_torchscript(ubp_finder *f)
+static void find_shared(ubp_finder *f)
 {
     for (int32_t i = 0; i < (int32_t)f->g->n_nodes; i++) {
         const ubp_node *n = &f->g->nodes[i];
@@ -215,10 +217,99 @@ static void find_torchscript(ubp_finder *f)
     }
 }
 
+/* ---- TorchScript: Transposes that cancelled out ------------------------------------------------
+ */
+
+static bool is_transpose(const ubp_finder *f, int32_t node, const int64_t *order)
+{
+    const ubp_node *n = &f->g->nodes[node];
+    const ubp_attr *perm = ubp_node_attr(n, "perm");
+    return strcmp(n->op_type, "Transpose") == 0 &&
+           (!order || (perm && perm->kind == UBP_ATTR_INTS && perm->n == 4 &&
+                       memcmp(perm->ints, order, 4 * sizeof(*order)) == 0));
+}
+
+static bool is_in_module(const ubp_finder *f, int32_t node, const ubp_module *m)
+{
+    for (int32_t j = 0; j < f->n_scoped[node]; j++)
+        if (&f->modules[f->scopes[f->scope_at[node] + (size_t)j].module] == m)
+            return true;
+    return false;
+}
+
+static bool is_read_outside(const ubp_finder *f, int32_t node, const ubp_module *m)
+{
+    const int32_t v = f->g->nodes[node].n_out > 0 ? f->g->nodes[node].out[0] : UBP_NO_VALUE;
+    if (v == UBP_NO_VALUE || f->is_output[v])
+        return v != UBP_NO_VALUE;
+    for (size_t u = f->use_first[v]; u < f->use_first[v + 1]; u++)
+        if (!is_in_module(f, f->uses[u], m))
+            return true;
+    return false;
+}
+
+/* A module gives Transpose(v), and others read v itself: those had a Transpose that undid it. */
+static void find_undone(ubp_finder *f)
+{
+    for (int32_t i = 0; i < (int32_t)f->g->n_nodes; i++) {
+        const ubp_module *m = ubp_node_module(f, i);
+        if (f->node_flow[i] != UBP_FLOW_DATA || !m || !is_transpose(f, i, NULL) ||
+            f->read_first[i] == f->read_first[i + 1] || !is_read_outside(f, i, m))
+            continue;
+        const int32_t v = f->reads[f->read_first[i]], from = f->g->values[v].producer;
+        if (from == UBP_NO_NODE || ubp_node_module(f, from) != m)
+            continue;
+        for (size_t u = f->use_first[v]; u < f->use_first[v + 1]; u++)
+            if (!is_in_module(f, f->uses[u], m))
+                f->edges[f->use_reads[u]] = UBP_EDGE_SHARED;
+    }
+}
+
+static void doubt_reads(ubp_finder *f, int32_t node)
+{
+    for (size_t r = f->read_first[node]; r < f->read_first[node + 1]; r++)
+        f->edges[r] = UBP_EDGE_FUSED;
+}
+
+static void doubt_uses(ubp_finder *f, int32_t node)
+{
+    for (int k = 0; k < f->g->nodes[node].n_out; k++) {
+        const int32_t v = f->g->nodes[node].out[k];
+        for (size_t u = 0; v != UBP_NO_VALUE && u < f->use_first[v + 1] - f->use_first[v]; u++)
+            f->edges[f->use_reads[f->use_first[v] + u]] = UBP_EDGE_FUSED;
+    }
+}
+
+/* A norm of channels-last data inside a channels-first network permutes on both sides. Where only
+ * one Transpose is left, its counterpart met a neighbour's and both are gone. */
+static void find_half_permuted(ubp_finder *f)
+{
+    static const int64_t last[] = {0, 2, 3, 1}, first[] = {0, 3, 1, 2};
+    const int32_t n_nodes = (int32_t)f->g->n_nodes;
+    for (int32_t i = 0, end = 0; i < n_nodes; i = end) {
+        const ubp_module *m = ubp_node_module(f, i);
+        int32_t head = -1, tail = -1;
+        for (end = i; end < n_nodes && ubp_node_module(f, end) == m; end++) {
+            if (f->node_flow[end] != UBP_FLOW_DATA)
+                continue;
+            head = head < 0 ? end : head;
+            tail = end;
+        }
+        if (!m || m->has_children || head == tail)
+            continue;
+        if (is_transpose(f, tail, first) && !is_transpose(f, head, NULL))
+            doubt_reads(f, head);
+        if (is_transpose(f, head, last) && !is_transpose(f, tail, NULL))
+            doubt_uses(f, tail);
+    }
+}
+
 ub_status ubp_merged_find(ubp_finder *f)
 {
     if (!f->dynamo) {
-        find_torchscript(f);
+        find_shared(f);
+        find_undone(f);
+        find_half_permuted(f);
         return UB_OK;
     }
     fx x = {0};

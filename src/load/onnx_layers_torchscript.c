@@ -25,7 +25,9 @@ typedef struct resolver {
     ubp_table known_ids;
     known *known; /* sorted by end, then path */
     size_t n_known, cap_known;
-    ubp_table memo; /* text up to a component -> steps[] */
+    ubp_table called; /* paths of modules that have components, as far as rules tell */
+    bool by_rule;     /* the first pass, which finds those */
+    ubp_table memo;   /* text up to a component -> steps[] */
     struct step *steps;
     size_t n_steps, cap_steps;
 } resolver;
@@ -97,10 +99,29 @@ static ub_status find_known(resolver *r)
     return UB_OK;
 }
 
-/* The first known path that starts with `prefix` and of which a component would say `end`, or
- * NULL. */
+/* Whether a module on the way from parent (its length; 0: the model) down to path has a component
+ * of its own in some name: then the component for path stands inside that, and not inside parent.
+ */
+static bool has_called_between(const resolver *r, const char *path, size_t parent)
+{
+    char between[UBP_MAX_PATH];
+    for (const char *dot = strchr(path + parent + (parent > 0), '.'); dot;
+         dot = strchr(dot + 1, '.')) {
+        memcpy(between, path, (size_t)(dot - path));
+        between[dot - path] = '\0';
+        if (ubp_table_find(&r->called, between) >= 0)
+            return true;
+    }
+    return false;
+}
+
+/* The one known path that starts with `prefix` ("parent.", or ""), of which a component would say
+ * `end`, and before which only containers stand that are never called (ModuleDict); else NULL. */
 static const char *known_inside(const resolver *r, const char *prefix, const char *end)
 {
+    enum { MAX_TRIED = 64 };
+    const size_t n = strlen(prefix);
+    const char *found = NULL;
     size_t low = 0, high = r->n_known;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -110,10 +131,19 @@ static const char *known_inside(const resolver *r, const char *prefix, const cha
         else
             high = middle;
     }
-    const known *k = low < r->n_known ? &r->known[low] : NULL;
-    if (k && strcmp(k->end, end) == 0 && strncmp(k->path, prefix, strlen(prefix)) == 0)
-        return k->path;
-    return NULL;
+    for (size_t i = low; i < r->n_known; i++) {
+        const known *k = &r->known[i];
+        if (strcmp(k->end, end) != 0 || strncmp(k->path, prefix, n) != 0)
+            return found;
+        if (i - low == MAX_TRIED)
+            return NULL;
+        if (has_called_between(r, k->path, n > 0 ? n - 1 : 0))
+            continue;
+        if (found)
+            return NULL;
+        found = k->path;
+    }
+    return found;
 }
 
 /* ---- One component --------------------------------------------------------------------------- */
@@ -150,7 +180,7 @@ static bool by_weights(const resolver *r, char *path, const char *parent, const 
         return true;
     if (!join(path, parent, "", "", false)) /* "parent." */
         return false;
-    const char *found = known_inside(r, path, end);
+    const char *found = r->by_rule ? NULL : known_inside(r, path, end);
     if (!found)
         return false;
     memcpy(path, found, strlen(found) + 1);
@@ -270,14 +300,39 @@ static ub_status add_scopes(resolver *r, size_t node)
     return UB_OK;
 }
 
+/* Forgets a pass over the names. */
+static void reset(resolver *r)
+{
+    ubp_table_release(&r->memo);
+    r->n_steps = 0;
+}
+
+/* First by rule alone, to learn which modules are called; then for good. */
+static ub_status find_scopes(resolver *r)
+{
+    ubp_finder *f = r->f;
+    UBP_TRY(find_known(r));
+    r->by_rule = true;
+    for (size_t i = 0; i < f->g->n_nodes; i++)
+        UBP_TRY(add_scopes(r, i));
+    for (size_t m = 0; m < f->n_modules; m++)
+        UBP_TRY(ubp_table_add(&r->called, f->modules[m].path, 0, f->err));
+    reset(r);
+    ubp_table_release(&f->module_ids);
+    f->n_modules = f->n_scopes = 0;
+    r->by_rule = false;
+    for (size_t i = 0; i < f->g->n_nodes; i++)
+        UBP_TRY(add_scopes(r, i));
+    return UB_OK;
+}
+
 ub_status ubp_scopes_torchscript(ubp_finder *f)
 {
     resolver r = {.f = f};
-    ub_status status = find_known(&r);
-    for (size_t i = 0; i < f->g->n_nodes && status == UB_OK; i++)
-        status = add_scopes(&r, i);
+    const ub_status status = find_scopes(&r);
+    reset(&r);
     ubp_table_release(&r.known_ids);
-    ubp_table_release(&r.memo);
+    ubp_table_release(&r.called);
     ubp_free(r.known);
     ubp_free(r.steps);
     return status;

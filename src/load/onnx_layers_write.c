@@ -204,15 +204,28 @@ static bool is_operator(const ubp_finder *f, const ubp_module_call *c)
     return false;
 }
 
-/* Whether a value is surely what the call gave: that of a torch.nn operator of one node, or of a
- * Sequential that ends in one. */
+/* Whether an operator module has no views of its own that could have been fused away. */
+static bool ends_plainly(const ubp_finder *f, const ubp_module_call *c, int32_t node)
+{
+    const char *type = f->modules[c->module].type, *path = f->modules[c->module].path;
+    if (c->n_nodes == 1 || strncmp(type, "torch.nn.modules.linear.", 24) == 0)
+        return true;
+    for (size_t r = f->read_first[node]; r < f->read_first[node + 1] && !*type; r++)
+        if (f->g->values[f->reads[r]].constant &&
+            ubp_path_within(f->g->values[f->reads[r]].name, path))
+            return true; /* its bias */
+    return false;
+}
+
+/* Whether a value is surely what the call gave: that of an operator with weights or of torch.nn, or
+ * of a Sequential that ends in one. */
 static bool is_sure_output(const ubp_finder *f, const ubp_module_call *c, int32_t value)
 {
     const int32_t node = f->g->values[value].producer;
     const int32_t last = node == UBP_NO_NODE ? -1 : f->n_scoped[node] - 1;
     for (int32_t j = last; j >= c->depth - 1; j--) {
         const ubp_module_call *inner = &f->calls[f->scopes[f->scope_at[node] + (size_t)j].call];
-        if (j == last ? inner->n_nodes > 1 || !is_operator(f, inner)
+        if (j == last ? !is_operator(f, inner) || !ends_plainly(f, inner, node)
                       : !ubp_call_is_sequential(f, inner))
             return false;
     }
@@ -235,7 +248,7 @@ static ub_status explain_doubts(const ubp_finder *f, ubp_layer *l, const ubp_bor
                                    l->path, label, keep)
                 : ubp_arena_printf(&f->g->arena,
                                    "the input of '%s' is not certain in this file: an operation"
-                                   " before node %s was fused with another; %s",
+                                   " was fused with another at node %s; %s",
                                    l->path, label, keep);
         UBP_TRY(text_or_memory(f, l->no_in));
     }
@@ -243,7 +256,7 @@ static ub_status explain_doubts(const ubp_finder *f, ubp_layer *l, const ubp_bor
         ubp_node_label(&f->g->nodes[b->doubt_out], label, sizeof(label));
         l->no_out = ubp_arena_printf(&f->g->arena,
                                      "the output of '%s' is not certain in this file: an operation"
-                                     " before node %s was fused with another; %s",
+                                     " was fused with another at node %s; %s",
                                      l->path, label, keep);
         UBP_TRY(text_or_memory(f, l->no_out));
     }

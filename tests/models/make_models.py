@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_flatten
 import model_networks
 
 BATCH = 6
-FOLDED = ("resnet_tiny", "mlp", "mobilenetv3_tiny", "norms")  # also exported without folding
+FOLDED = ("resnet_tiny", "mlp", "mobilenetv3_tiny", "norms", "stems")  # also exported without folding
 
 
 # ---- What PyTorch sees -------------------------------------------------------------------------

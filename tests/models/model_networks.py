@@ -333,6 +333,76 @@ class Norms(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class NormAct(nn.BatchNorm2d):
+    """A norm with its activation inside (as timm's BatchNormAct2d)."""
+    def __init__(self, c):
+        super().__init__(c)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.act(super().forward(x))
+
+
+class PreActBlock(nn.Module):
+    """It begins with its norm; nothing else reads its input."""
+    def __init__(self, c):
+        super().__init__()
+        self.bn1, self.relu = nn.BatchNorm2d(c), nn.ReLU()
+        self.conv1, self.short = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
+
+    def forward(self, x):
+        x = self.relu(self.bn1(x))
+        return self.conv1(x) + self.short(x)
+
+
+class Stems(nn.Module):
+    """Norms behind a Sequential, at the beginning of the next module, together with an activation;
+    a Flatten behind an activation in place."""
+    def __init__(self):
+        super().__init__()
+        self.deep = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(),
+                                  nn.Conv2d(4, 4, 3, bias=False))
+        self.norm0, self.act0 = nn.BatchNorm2d(4), nn.ReLU()
+        self.conv1, self.bn1 = nn.Conv2d(4, 6, 1, bias=False), NormAct(6)
+        self.conv2, self.layer = nn.Conv2d(6, 6, 1, bias=False), nn.Sequential(PreActBlock(6))
+        self.pool, self.act = nn.AdaptiveAvgPool2d(1), nn.Hardswish(inplace=True)
+        self.flatten, self.fc = nn.Flatten(), nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.act0(self.norm0(self.deep(x)))
+        x = self.layer(self.conv2(self.bn1(self.conv1(x))))
+        return self.fc(self.flatten(self.act(self.pool(x))))
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Channels first outside, last inside."""
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class EndsFirst(nn.Module):
+    """Channels last inside, first outside."""
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.fc(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Layouts(nn.Module):
+    """Permutations of neighbours cancel out."""
+    def __init__(self):
+        super().__init__()
+        self.stem, self.n1, self.n2 = nn.Conv2d(3, 4, 2, 2), LayerNorm2d(4), LayerNorm2d(4)
+        self.block, self.n3, self.head = EndsFirst(), LayerNorm2d(4), nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        x = self.n1(self.stem(x))
+        x = x + self.n2(x)
+        return self.head(self.n3(self.block(x)))
+
+
 class EndsPermuted(nn.Module):
     def forward(self, x):
         return x.sin().permute(0, 2, 3, 1)
@@ -397,6 +467,8 @@ ALL = collections.OrderedDict(
     merged=(Merged, lambda n: (normal(n, 8), normal(n, 8))),
     twice=(Twice, lambda n: (normal(n, 8), normal(n, 8))),
     norms=(Norms, lambda n: (normal(n, 3, 8, 8),)),
+    stems=(Stems, lambda n: (normal(n, 3, 8, 8),)),
+    layouts=(Layouts, lambda n: (normal(n, 3, 6, 6),)),
     cancelled=(Cancelled, lambda n: (normal(n, 2, 3, 4),)),
     positions=(Positions, lambda n: (number(20, n, 5),)),
 )
