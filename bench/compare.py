@@ -221,8 +221,8 @@ class Bench:
         page.add("## A view: x[4, :, :, :] of a (32, 3, 224, 224) batch")
         page.add()
         page.add("From C (`bench/bench_view.c`): `ub_tensor_at(&v, x, 4)`, `ub_tensor_slice` of "
-                 "one axis, and `ub_tensor_index(&v, x, \"[4, :, :, :]\")`, which reads the text and "
-                 "allocates the view; NumPy and PyTorch from Python.")
+                 "one axis, and `ub_tensor_index(&v, x, \"[4, :, :, :]\")`, which reads the text "
+                 "and allocates the view; NumPy and PyTorch from Python.")
         page.add()
         page.times(times, "ub_tensor_at", "ns")
         page.goal("under 50 ns", times.median("ub_tensor_at") < 50)
