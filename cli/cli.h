@@ -114,6 +114,10 @@ const char *cli_shape_text(char *text, size_t size, int rank, const int64_t *dim
 const volatile int *cli_cancel(void);
 /* Prints "unbatch: message" on stderr and returns the code. */
 ub_status cli_fail(const ub_error *err);
+/* Fills err as the library does and returns code. */
+ub_status cli_error(ub_error *err, ub_status code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+bool cli_ends_with(const char *s, const char *end);
 ub_status cli_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A line on stderr with --verbose. */
 void cli_say(const cli_options *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -5,29 +5,16 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-__attribute__((format(printf, 3, 4))) static ub_status fail(ub_error *err, ub_status code,
-                                                            const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    err->code = code;
-    err->offset = -1;
-    vsnprintf(err->message, sizeof err->message, fmt, args);
-    va_end(args);
-    return code;
-}
 
 /* The tensor is the run's from now on. */
 static ub_status give(cli_run *r, const char *name, ub_tensor *t, ub_error *err)
 {
     if (r->n_tensors == 2 * CLI_MAX_LIST) {
         ub_tensor_free(t);
-        return fail(err, UB_ERR_ARGUMENT, "too many inputs");
+        return cli_error(err, UB_ERR_ARGUMENT, "too many inputs");
     }
     r->tensors[r->n_tensors++] = t;
     return ub_session_set(r->session, name, t, err);
@@ -50,12 +37,6 @@ static const ub_port *port_of(const ub_model *m, const char *name)
     return NULL;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t a = strlen(s), b = strlen(end);
-    return a >= b && strcmp(s + a - b, end) == 0;
-}
-
 /* "32x3x224x224" or "32,3,224,224"; *rest is what follows. */
 static ub_status parse_shape(const char *s, int64_t *dims, int *rank, const char **rest,
                              ub_error *err)
@@ -70,7 +51,8 @@ static ub_status parse_shape(const char *s, int64_t *dims, int *rank, const char
         more = *end == 'x' || *end == ',';
         if (*at < '0' || *at > '9' || errno || *rank == UB_MAX_RANK ||
             (*end && *end != ':' && !more))
-            return fail(err, UB_ERR_ARGUMENT, "'%s': expected a shape such as 32x3x224x224", s);
+            return cli_error(err, UB_ERR_ARGUMENT, "'%s': expected a shape such as 32x3x224x224",
+                             s);
         dims[(*rank)++] = v;
         at = more ? end + 1 : end;
     }
@@ -95,8 +77,8 @@ static ub_status give_made(cli_run *r, const char *name, const char *spec, ub_er
         char *end;
         seed = strtoull(rest + 1, &end, 10);
         if (!random || end == rest + 1 || *end)
-            return fail(err, UB_ERR_ARGUMENT, "'%s': expected %s", spec,
-                        random ? "rand:SHAPE:SEED" : "zeros:SHAPE");
+            return cli_error(err, UB_ERR_ARGUMENT, "'%s': expected %s", spec,
+                             random ? "rand:SHAPE:SEED" : "zeros:SHAPE");
     }
     ub_tensor *t = NULL, *cast = NULL;
     if (!random) {
@@ -104,9 +86,9 @@ static ub_status give_made(cli_run *r, const char *name, const char *spec, ub_er
         return st == UB_OK ? give(r, name, t, err) : st;
     }
     if (dtype != UB_F32 && dtype != UB_F64 && dtype != UB_F16 && dtype != UB_BF16)
-        return fail(err, UB_ERR_SHAPE,
-                    "'%s' wants %s: random normal numbers do not fit; give a file or zeros:",
-                    port->name, ub_dtype_name(dtype));
+        return cli_error(err, UB_ERR_SHAPE,
+                         "'%s' wants %s: random normal numbers do not fit; give a file or zeros:",
+                         port->name, ub_dtype_name(dtype));
     st = ub_tensor_random_normal(&t, rank, dims, seed, err);
     if (st == UB_OK && dtype != UB_F32) {
         st = ub_tensor_cast(&cast, t, dtype, err);
@@ -135,10 +117,10 @@ static ub_status give_archive(cli_run *r, const char *name, const char *path, ub
         given++;
     }
     if (st == UB_OK && !given && !name && ub_model_input_count(r->model) == 0)
-        return fail(err, UB_ERR_ARGUMENT, "the model has no inputs");
+        return cli_error(err, UB_ERR_ARGUMENT, "the model has no inputs");
     if (st == UB_OK && !given)
-        return fail(err, UB_ERR_ARGUMENT, "%s: no array is named like an input ('%s', ...)", path,
-                    name ? name : ub_model_input(r->model, 0)->name);
+        return cli_error(err, UB_ERR_ARGUMENT, "%s: no array is named like an input ('%s', ...)",
+                         path, name ? name : ub_model_input(r->model, 0)->name);
     return st;
 }
 
@@ -157,11 +139,12 @@ static ub_status give_stdin(cli_run *r, const char *name, ub_error *err)
         bytes = more;
     }
     if (!bytes)
-        return fail(err, UB_ERR_MEMORY, "standard input: out of memory");
+        return cli_error(err, UB_ERR_MEMORY, "standard input: out of memory");
     ub_tensor *t;
-    ub_status st = *cli_cancel()   ? fail(err, UB_ERR_CANCELLED, "interrupted")
-                   : ferror(stdin) ? fail(err, UB_ERR_FILE, "standard input: %s", strerror(errno))
-                                   : ub_npy_parse(&t, bytes, size, err);
+    ub_status st = *cli_cancel() ? cli_error(err, UB_ERR_CANCELLED, "interrupted")
+                   : ferror(stdin)
+                       ? cli_error(err, UB_ERR_FILE, "standard input: %s", strerror(errno))
+                       : ub_npy_parse(&t, bytes, size, err);
     free(bytes);
     return st == UB_OK ? give(r, name, t, err) : st;
 }
@@ -172,7 +155,7 @@ static ub_status give_file(cli_run *r, const char *name, const char *spec, ub_er
     const char *options = "";
     size_t n = strlen(spec);
     if (n >= sizeof path)
-        return fail(err, UB_ERR_ARGUMENT, "the file name is too long");
+        return cli_error(err, UB_ERR_ARGUMENT, "the file name is too long");
     memcpy(path, spec, n + 1);
     struct stat st;
     char *bracket = strrchr(path, '[');
@@ -184,9 +167,9 @@ static ub_status give_file(cli_run *r, const char *name, const char *spec, ub_er
     bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
     ub_tensor *t;
     ub_status status;
-    if (ends_with(path, ".npz") && !folder)
+    if (cli_ends_with(path, ".npz") && !folder)
         return give_archive(r, name, path, err);
-    if (ends_with(path, ".npy") && !folder) {
+    if (cli_ends_with(path, ".npy") && !folder) {
         status = ub_npy_load(&t, path, err);
     } else {
         status = cli_picture_load(&t, path, options, port_of(r->model, name), folder, err);
@@ -238,7 +221,7 @@ ub_status cli_shape_give(cli_run *r, const char *spec, ub_error *err)
         return st;
     ub_tensor *t = calloc(1, sizeof *t);
     if (!t)
-        return fail(err, UB_ERR_MEMORY, "out of memory");
+        return cli_error(err, UB_ERR_MEMORY, "out of memory");
     ub_dtype dtype = port && port->dtype != UB_UNDEFINED ? port->dtype : UB_F32;
     st = ub_tensor_wrap(t, NULL, dtype, rank, dims, err);
     if (st == UB_OK)
@@ -252,7 +235,7 @@ ub_status cli_from_give(cli_run *r, const char *spec, ub_error *err)
     const char *eq = strrchr(spec, '=');
     char name[1024];
     if (!eq || eq == spec || !eq[1] || (size_t)(eq - spec) >= sizeof name)
-        return fail(err, UB_ERR_ARGUMENT, "--from %s: expected WHAT=FILE", spec);
+        return cli_error(err, UB_ERR_ARGUMENT, "--from %s: expected WHAT=FILE", spec);
     memcpy(name, spec, (size_t)(eq - spec));
     name[eq - spec] = '\0';
     ub_tensor *t;
@@ -290,8 +273,8 @@ ub_status cli_run_open(cli_run *r, const cli_options *o, bool shapes_only)
         st = cli_from_give(r, o->from[i], &err);
     if (st == UB_OK && !shapes_only && o->n_inputs + o->n_from == 0 &&
         ub_model_input_count(r->model) > 0)
-        st = fail(&err, UB_ERR_ARGUMENT, "no input: give one with -x [NAME=]INPUT ('%s')",
-                  ub_model_input(r->model, 0)->name);
+        st = cli_error(&err, UB_ERR_ARGUMENT, "no input: give one with -x [NAME=]INPUT ('%s')",
+                       ub_model_input(r->model, 0)->name);
     return st == UB_OK ? st : cli_fail(&err);
 }
 

@@ -51,6 +51,23 @@ ub_status cli_fail(const ub_error *err)
     return err->code;
 }
 
+ub_status cli_error(ub_error *err, ub_status code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    err->code = code;
+    err->offset = -1;
+    vsnprintf(err->message, sizeof err->message, fmt, args);
+    va_end(args);
+    return code;
+}
+
+bool cli_ends_with(const char *s, const char *end)
+{
+    size_t a = strlen(s), b = strlen(end);
+    return a >= b && strcmp(s + a - b, end) == 0;
+}
+
 ub_status cli_usage(const char *fmt, ...)
 {
     va_list args;

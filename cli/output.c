@@ -8,23 +8,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-__attribute__((format(printf, 3, 4))) static ub_status fail(ub_error *err, ub_status code,
-                                                            const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    err->code = code;
-    err->offset = -1;
-    vsnprintf(err->message, sizeof err->message, fmt, args);
-    va_end(args);
-    return code;
-}
 
 const char *cli_plain(char *text, size_t size, const char *name)
 {
@@ -195,7 +182,7 @@ ub_status cli_json_print(json_t *j, ub_error *err)
     putchar('\n');
     json_decref(j);
     /* What could not be written is told at the end of main(). */
-    return bad && !ferror(stdout) ? fail(err, UB_ERR_MEMORY, "out of memory while making JSON")
+    return bad && !ferror(stdout) ? cli_error(err, UB_ERR_MEMORY, "out of memory while making JSON")
                                   : UB_OK;
 }
 
@@ -220,10 +207,10 @@ static ub_status write_text(const char *path, const char *bytes, size_t size, ub
     if (lstat(path, &file) == 0 && S_ISLNK(file.st_mode) && realpath(path, real))
         path = real; /* a link is followed, not replaced */
     if ((size_t)snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid()) >= sizeof temp)
-        return fail(err, UB_ERR_ARGUMENT, "the output's name is too long");
+        return cli_error(err, UB_ERR_ARGUMENT, "the output's name is too long");
     FILE *f = fopen(temp, "wx");
     if (!f)
-        return fail(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(errno));
+        return cli_error(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(errno));
     bool ok = fwrite(bytes, 1, size, f) == size && fflush(f) == 0 && fsync(fileno(f)) == 0;
     int why = errno;
     if (fclose(f) != 0 && ok) {
@@ -237,7 +224,7 @@ static ub_status write_text(const char *path, const char *bytes, size_t size, ub
     if (ok)
         return UB_OK;
     unlink(temp);
-    return fail(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(why));
+    return cli_error(err, UB_ERR_FILE, "cannot write '%s': %s", path, strerror(why));
 }
 
 static ub_status write_json(const char *path, const cli_wanted *w, ub_error *err)
@@ -246,7 +233,7 @@ static ub_status write_json(const char *path, const cli_wanted *w, ub_error *err
     char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(root);
     if (!text)
-        return fail(err, UB_ERR_MEMORY, "out of memory while making JSON");
+        return cli_error(err, UB_ERR_MEMORY, "out of memory while making JSON");
     ub_status st = write_text(path, text, strlen(text), err);
     free(text);
     return st;
@@ -307,11 +294,11 @@ static ub_status write_txt(const char *path, const cli_wanted *w, ub_error *err)
     ub_status st = UB_OK;
     FILE *f = open_memstream(&text, &size);
     if (!f)
-        return fail(err, UB_ERR_MEMORY, "out of memory");
+        return cli_error(err, UB_ERR_MEMORY, "out of memory");
     for (int i = 0; i < w->n && st == UB_OK; i++)
         st = print_values(f, w->names[i], w->values[i], err);
     if (fclose(f) != 0 && st == UB_OK)
-        st = fail(err, UB_ERR_MEMORY, "out of memory");
+        st = cli_error(err, UB_ERR_MEMORY, "out of memory");
     if (st == UB_OK)
         st = write_text(path, text, size, err);
     free(text);
@@ -326,26 +313,22 @@ static ub_status write_stdout(const ub_tensor *t, ub_error *err)
     if (st != UB_OK)
         return st;
     if (fwrite(bytes, 1, size, stdout) != size || fflush(stdout) != 0)
-        st = fail(err, UB_ERR_FILE, "cannot write to standard output: %s", strerror(errno));
+        st = cli_error(err, UB_ERR_FILE, "cannot write to standard output: %s", strerror(errno));
     ub_string_free(bytes);
     return st;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t a = strlen(s), b = strlen(end);
-    return a >= b && strcmp(s + a - b, end) == 0;
-}
-
 ub_status cli_write_check(const char *out, int n, ub_error *err)
 {
-    if (!out || ends_with(out, ".npz") || ends_with(out, ".json") || ends_with(out, ".txt"))
+    if (!out || cli_ends_with(out, ".npz") || cli_ends_with(out, ".json") ||
+        cli_ends_with(out, ".txt"))
         return UB_OK;
-    if (strcmp(out, "-") != 0 && !ends_with(out, ".npy"))
-        return fail(err, UB_ERR_ARGUMENT,
-                    "'%s': the name must end in .npy, .npz, .json or .txt, or be -", out);
-    return n == 1 ? UB_OK
-                  : fail(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", n);
+    if (strcmp(out, "-") != 0 && !cli_ends_with(out, ".npy"))
+        return cli_error(err, UB_ERR_ARGUMENT,
+                         "'%s': the name must end in .npy, .npz, .json or .txt, or be -", out);
+    return n == 1
+               ? UB_OK
+               : cli_error(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", n);
 }
 
 ub_status cli_write(const char *out, const cli_wanted *w, ub_error *err)
@@ -354,12 +337,12 @@ ub_status cli_write(const char *out, const cli_wanted *w, ub_error *err)
     if (st != UB_OK)
         return st;
     if (*cli_cancel())
-        return fail(err, UB_ERR_CANCELLED, "interrupted");
-    if (ends_with(out, ".npz"))
+        return cli_error(err, UB_ERR_CANCELLED, "interrupted");
+    if (cli_ends_with(out, ".npz"))
         return ub_npz_save(out, w->names, (const ub_tensor *const *)w->values, w->n, err);
-    if (ends_with(out, ".json"))
+    if (cli_ends_with(out, ".json"))
         return write_json(out, w, err);
-    if (ends_with(out, ".txt"))
+    if (cli_ends_with(out, ".txt"))
         return write_txt(out, w, err);
     return strcmp(out, "-") == 0 ? write_stdout(w->values[0], err)
                                  : ub_npy_save(out, w->values[0], err);
