@@ -3,7 +3,7 @@
  * onednn: private header of the kernels over oneDNN. One spec (plain numbers) describes a
  * primitive; the session keeps the primitives and the packed weights that its kernels use.
  *
- * How the bitwise promise is kept (measurements: docs/decisions/0002-onednn-kernels.md). oneDNN
+ * How the bitwise promise is kept (measurements: docs/decisions/onednn-kernels.md). oneDNN
  * chooses blocks, and with them the order of additions, from the batch and from the number of
  * threads that are current when a primitive is created. So convolutions and poolings are created
  * for ONE sample and a FIXED number of threads, and run once for each sample; only how the finished
