@@ -68,6 +68,26 @@ void ubp_npy_to_host(const ubp_npy_header *h, void *data, size_t bytes);
 /* The header NumPy would write for row-major elements of t. */
 ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err);
 
+/* ---- zip.c -------------------------------------------------------------------------------------
+ */
+
+/* A zip archive in memory; members are numbered in the order of its directory. */
+typedef struct ubp_zip ubp_zip;
+
+/* Takes a reference on file. Two members of one name are refused. */
+ub_status ubp_zip_open(ubp_zip **out, ub_buffer *file, ub_error *err);
+void ubp_zip_close(ubp_zip *z); /* NULL is fine */
+int ubp_zip_count(const ubp_zip *z);
+const char *ubp_zip_name(const ubp_zip *z, int i);
+int ubp_zip_find(const ubp_zip *z, const char *name); /* -1: none */
+/* Whether member i lies in the archive as it is: then it can be viewed. */
+bool ubp_zip_is_stored(const ubp_zip *z, int i);
+/* The bytes of a stored member: a view of the archive. */
+ub_status ubp_zip_view(const ubp_zip *z, int i, const uint8_t **data, size_t *size, ub_error *err);
+/* The bytes of any member: a view that keeps the archive's memory alive where it is stored, else
+ * inflated, with its checksum compared. Refused when it has more than `most` bytes. Outlives z. */
+ub_status ubp_zip_member(ub_buffer **out, const ubp_zip *z, int i, size_t most, ub_error *err);
+
 /* ---- image_decode.c, image_resize.c ------------------------------------------------------------
  */
 

@@ -13,20 +13,25 @@
 /* A loaded file: the graph and what keeps its weights in memory. */
 typedef struct ubp_loaded {
     ubp_graph *graph;
-    ub_buffer *file;      /* mapping of the model file; NULL when opened from memory */
+    ub_buffer *file;      /* mapping of the model file, or the caller's bytes */
     ub_buffer **external; /* mappings of external data files */
     size_t n_external, cap_external;
 } ubp_loaded;
 
 void ubp_loaded_release(ubp_loaded *l);
 
-/* Opens by content: today ONNX. path NULL: bytes only, no external data. */
+/* Opens by content: ONNX, .pt2. path NULL: bytes only, no external data. */
 ub_status ubp_load(ubp_loaded *out, const char *path, const void *bytes, size_t size,
                    ub_error *err);
 
 /* onnx.c: ModelProto -> graph. folder: where external data lies, NULL for none. */
 ub_status ubp_load_onnx(ubp_loaded *out, const char *folder, const uint8_t *bytes, size_t size,
                         ub_error *err);
+
+/* pt2.c: whether a zip file is what torch.export.save() wrote, and that as a graph. Weights are
+ * views of out->file, which z was opened on. */
+bool ubp_pt2_is(const ubp_zip *z);
+ub_status ubp_load_pt2(ubp_loaded *out, const ubp_zip *z, ub_error *err);
 
 /* onnx_tensor.c: one TensorProto; raw data stays a view of bytes (buffer NULL) when it is aligned
  * and little-endian, else it is copied into arena. */

@@ -30,11 +30,11 @@ static void refuse(msg graph, ub_status status, const char *message)
     refuse_bytes(write_model(graph, 20), status, message);
 }
 
-static void refuse_text(const char *text, size_t n, const char *message)
+static void refuse_text(const char *text, size_t n, ub_status status, const char *message)
 {
     msg m = {0};
     msg_raw(&m, text, n);
-    refuse_bytes(m, UB_ERR_FILE, message);
+    refuse_bytes(m, status, message);
 }
 
 /* ---- Other files ----------------------------------------------------------------------------- */
@@ -42,16 +42,13 @@ static void refuse_text(const char *text, size_t n, const char *message)
 static void test_other_files(void **state)
 {
     (void)state;
-    refuse_text("", 0, "not an ONNX model: the file is empty");
-    refuse_text("PK\3\4xxxxxxxx", 12,
-                "not an ONNX model: starts with 'PK' (a zip file, as .keras, .pt2 and .pt are);"
-                " this version opens ONNX only");
-    refuse_text("\x89HDF\r\n\x1a\nxx", 10,
-                "not an ONNX model: starts with 'HDF' (an HDF5 file, as .h5 is); this version opens"
-                " ONNX only");
-    refuse_text("{\"a\": 1}", 8,
-                "not an ONNX model: starts with '{' (JSON text); this version opens ONNX only");
-    refuse_text("\x08\x0a", 2, "not an ONNX model: there is no graph in it");
+    refuse_text("", 0, UB_ERR_FILE, "not a model: the file is empty");
+    refuse_text("PK\3\4xxxxxxxx", 12, UB_ERR_FILE, "damaged zip file: Not a zip archive");
+    refuse_text("\x89HDF\r\n\x1a\nxx", 10, UB_ERR_UNSUPPORTED,
+                "an HDF5 file, as .h5 is; this version does not open those");
+    refuse_text("{\"a\": 1}", 8, UB_ERR_FILE,
+                "not a model: starts with '{' (JSON text); ONNX and .pt2 files are opened");
+    refuse_text("\x08\x0a", 2, UB_ERR_FILE, "not an ONNX model: there is no graph in it");
 }
 
 static void refuse_file(const char *name, const char *message)
