@@ -3,11 +3,12 @@
  * onnx-suite: runs ONNX's conformance cases through the library, each in a process of its own so
  * that a crash or a hang is one failed case. See onnx_case.h for the layout.
  *
- *   onnx-suite DIR [REGEX] [--must FILE] [--reference] [-v]
+ *   onnx-suite DIR [REGEX] [--known FILE] [--reference] [-v]
  *
  * One line for each failing case, then "N passed, N failed". Exit code 1 when a case fails. With
- * --must only the cases listed in FILE (folder/name, one a line, # for comments) count: each must
- * be there and pass.
+ * --known the cases listed in FILE ("folder/name: reason", one a line, # for comments) are to fail:
+ * they are not shown, and one that passes, or that is not there, makes the exit code 1 as one that
+ * fails and is not listed does.
  */
 #include "onnx_case.h"
 
@@ -24,7 +25,7 @@
 enum { SECONDS_PER_CASE = 120, TEXT = 2048 };
 
 typedef struct options {
-    const char *root, *pattern, *must;
+    const char *root, *pattern, *known;
     bool reference, verbose;
 } options;
 
@@ -50,6 +51,17 @@ static void add_name(names *n, const char *name)
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort_names(names *n)
+{
+    if (n->count > 0)
+        qsort(n->items, n->count, sizeof *n->items, compare_names);
+}
+
+static bool has_name(const names *n, const char *name)
+{
+    return n->count > 0 && bsearch(&name, n->items, n->count, sizeof *n->items, compare_names);
 }
 
 static void release_names(names *n)
@@ -214,47 +226,69 @@ static void read_list(names *out, const char *path)
     if (!f)
         die("cannot read", path);
     while (fgets(line, sizeof line, f)) {
-        line[strcspn(line, "#\r\n ")] = '\0';
+        line[strcspn(line, "#\r\n")] = '\0';
+        const size_t name = strcspn(line, ": ");
+        if (line[0] &&
+            (line[name] != ':' || line[name + 1 + strspn(line + name + 1, " ")] == '\0')) {
+            fprintf(stderr, "onnx-suite: %s: '%s' has no reason\n", path, line);
+            exit(3);
+        }
+        line[name] = '\0';
         if (line[0])
             add_name(out, line);
     }
     fclose(f);
+    sort_names(out);
+}
+
+/* Runs one case and says what there is to say; false: it did not end as it should. */
+static bool judge_case(const options *o, const char *name, bool known, bool *passed)
+{
+    char why[TEXT];
+    *passed = run_case(o, name, why, sizeof why);
+    if (*passed && known)
+        printf("PASSED %s: take it off %s\n", name, o->known);
+    else if (*passed && o->verbose)
+        printf("ok %s\n", name);
+    else if (!*passed && (!known || o->verbose))
+        printf("%s %s: %s\n", known ? "known" : "FAILED", name, why);
+    return *passed != known;
 }
 
 static int run_all(const options *o)
 {
-    names todo = {0};
+    names todo = {0}, known = {0};
     regex_t pattern;
-    int passed = 0, failed = 0;
-    if (o->must)
-        read_list(&todo, o->must);
-    else
-        list_cases(&todo, o->root);
+    int passed = 0, failed = 0, wrong = 0;
     if (o->pattern && regcomp(&pattern, o->pattern, REG_EXTENDED | REG_NOSUB) != 0) {
         fprintf(stderr, "onnx-suite: '%s' is no regular expression\n", o->pattern);
-        release_names(&todo);
         return 2;
     }
-    if (todo.count > 0)
-        qsort(todo.items, todo.count, sizeof *todo.items, compare_names);
+    list_cases(&todo, o->root);
+    sort_names(&todo);
+    if (o->known)
+        read_list(&known, o->known);
+    for (size_t i = 0; i < known.count; i++) {
+        if (has_name(&todo, known.items[i]))
+            continue;
+        printf("MISSING %s: take it off %s\n", known.items[i], o->known);
+        wrong++;
+    }
     for (size_t i = 0; i < todo.count; i++) {
-        char why[TEXT];
+        bool good;
         if (o->pattern && regexec(&pattern, todo.items[i], 0, NULL, 0) != 0)
             continue;
-        if (run_case(o, todo.items[i], why, sizeof why)) {
-            passed++;
-            if (o->verbose)
-                printf("ok %s\n", todo.items[i]);
-        } else {
-            failed++;
-            printf("FAILED %s: %s\n", todo.items[i], why);
-        }
+        if (!judge_case(o, todo.items[i], has_name(&known, todo.items[i]), &good))
+            wrong++;
+        passed += good;
+        failed += !good;
     }
     if (o->pattern)
         regfree(&pattern);
     release_names(&todo);
+    release_names(&known);
     printf("%d passed, %d failed\n", passed, failed);
-    return failed > 0 || passed == 0;
+    return wrong > 0 || passed == 0;
 }
 
 int main(int argc, char **argv)
@@ -262,8 +296,8 @@ int main(int argc, char **argv)
     options o = {0};
     bool bad = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--must") == 0 && i + 1 < argc)
-            o.must = argv[++i];
+        if (strcmp(argv[i], "--known") == 0 && i + 1 < argc)
+            o.known = argv[++i];
         else if (strcmp(argv[i], "--reference") == 0)
             o.reference = true;
         else if (strcmp(argv[i], "-v") == 0)
@@ -276,7 +310,7 @@ int main(int argc, char **argv)
             o.root = argv[i];
     }
     if (bad || !o.root) {
-        fprintf(stderr, "usage: onnx-suite DIR [REGEX] [--must FILE] [--reference] [-v]\n");
+        fprintf(stderr, "usage: onnx-suite DIR [REGEX] [--known FILE] [--reference] [-v]\n");
         return 2;
     }
     return run_all(&o);
