@@ -47,6 +47,7 @@ COEFFICIENTS(Selu, 1.67326319217681884765625, 0, 1.05070102214813232421875)
 COEFFICIENTS(Celu, 1, 0, 0)
 COEFFICIENTS(HardSigmoid, 0.2, 0.5, 0)
 COEFFICIENTS(Swish, 1, 0, 0)
+COEFFICIENTS(SwiGLU, 1, 0, 0)
 
 /* An operator whose expressions use alpha, beta, gamma. */
 #define WITH_ATTR(T)                                                                               \
@@ -256,4 +257,60 @@ const ubp_op ubp_op_PRelu = {
     .infer = prelu_infer,
     .batch = ubp_batch_elementwise,
     .ref = prelu_ref,
+};
+
+/* ---- SwiGLU: Swish of a gate, times a value of the same shape ----------------------------------
+ */
+
+#define SWIGLU(T, LOGISTIC)                                                                        \
+    const T alpha = ((const ubp_activation_attr *)attr)->alpha;                                    \
+    for (int64_t i = 0; i < n; i++) {                                                              \
+        const T x = *(const T *)(const void *)(p[1] + i * step[1]);                                \
+        const T y = *(const T *)(const void *)(p[2] + i * step[2]);                                \
+        *(T *)(void *)(p[0] + i * step[0]) = x * LOGISTIC(alpha * x) * y;                          \
+    }
+
+static void swiglu_F32(char *const *p, const int64_t *step, int64_t n, const void *attr)
+{
+    SWIGLU(float, ubp_sigmoidf)
+}
+
+static void swiglu_F64(char *const *p, const int64_t *step, int64_t n, const void *attr)
+{
+    SWIGLU(double, logistic)
+}
+#undef SWIGLU
+
+static const ubp_ew_kernels swiglu_kernels = {{UBP_EW_FLOATS(swiglu)}};
+
+static ub_status swiglu_infer(const ubp_call *c)
+{
+    UBP_TRY(ubp_want_same_dtype(c, 0, 1));
+    if (!ubp_same_dims(c->in[0], c->in[1])) {
+        char a[UBP_SHAPE_TEXT], b[UBP_SHAPE_TEXT];
+        return ubp_op_fail(c, UB_ERR_SHAPE, "gate of shape %s, value of shape %s",
+                           ubp_shape_text(a, c->in[0]->rank, c->in[0]->dims),
+                           ubp_shape_text(b, c->in[1]->rank, c->in[1]->dims));
+    }
+    return ubp_ew_infer(c, &swiglu_kernels, UB_UNDEFINED);
+}
+
+static ub_status swiglu_ref(const ubp_call *c)
+{
+    return ubp_ew_ref(c, &swiglu_kernels);
+}
+
+const ubp_op ubp_op_SwiGLU = {
+    .name = "SwiGLU",
+    .domain = "",
+    .min_in = 2,
+    .max_in = 2,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_STRIDED | UBP_WIDEN | UBP_CHEAP,
+    .attr_size = sizeof(ubp_activation_attr),
+    .attrs = SwiGLU_attrs,
+    .infer = swiglu_infer,
+    .batch = ubp_batch_elementwise,
+    .ref = swiglu_ref,
 };

@@ -6,6 +6,7 @@
  * 13.
  */
 #include "ops/move.h"
+#include "ops/numbers.h"
 #include "ops/rows.h"
 
 #include <math.h>
@@ -104,22 +105,17 @@ typedef struct places {
     bool softmax;
 } places;
 
-static double read(const ub_tensor *t, int64_t i)
-{
-    return t->dtype == UB_F64 ? ((const double *)t->data)[i] : (double)((const float *)t->data)[i];
-}
-
 /* The logarithm of the sum of the exponentials of a place's scores, and their highest. */
 static double log_sum(const places *j, int64_t first, double *high)
 {
     double sum = 0;
-    *high = read(j->x, first);
+    *high = ubp_number(j->x, first);
     for (int64_t k = 1; k < j->classes; k++) {
-        const double v = read(j->x, first + k * j->each);
+        const double v = ubp_number(j->x, first + k * j->each);
         *high = v > *high ? v : *high;
     }
     for (int64_t k = 0; k < j->classes; k++)
-        sum += exp(read(j->x, first + k * j->each) - *high);
+        sum += exp(ubp_number(j->x, first + k * j->each) - *high);
     return log(sum);
 }
 
@@ -134,16 +130,15 @@ static void run_places(void *arg, int64_t begin, int64_t end)
             sum = log_sum(j, first, &high);
         for (int64_t k = 0; k < j->classes && j->log_prob; k++) {
             const int64_t at = first + k * j->each;
-            ubp_write_f64((char *)j->log_prob->data +
-                              (size_t)at * ub_dtype_size(j->log_prob->dtype),
-                          j->log_prob->dtype, read(j->x, at) - high - sum);
+            ubp_put_number(j->log_prob, at, ubp_number(j->x, at) - high - sum);
         }
         j->weight[i] = 0;
         j->loss[i] = 0;
         if (ignored)
             continue;
-        j->weight[i] = j->weights ? read(j->weights, j->labels[i]) : 1;
-        j->loss[i] = -(read(j->x, first + j->labels[i] * j->each) - high - sum) * j->weight[i];
+        j->weight[i] = j->weights ? ubp_number(j->weights, j->labels[i]) : 1;
+        j->loss[i] =
+            -(ubp_number(j->x, first + j->labels[i] * j->each) - high - sum) * j->weight[i];
     }
 }
 
@@ -159,18 +154,17 @@ static ub_status check_labels(const ubp_call *c, const places *j, int64_t n)
 
 static void reduce_loss(const places *j, int64_t n, const ub_tensor *out)
 {
-    const size_t size = ub_dtype_size(out->dtype);
     double loss = 0, weight = 0;
     for (int64_t i = 0; i < n; i++) {
         if (j->attr->reduce == REDUCE_NONE)
-            ubp_write_f64((char *)out->data + (size_t)i * size, out->dtype, j->loss[i]);
+            ubp_put_number(out, i, j->loss[i]);
         loss += j->loss[i];
         weight += j->weight[i];
     }
     if (j->attr->reduce == REDUCE_SUM)
-        ubp_write_f64(out->data, out->dtype, loss);
+        ubp_put_number(out, 0, loss);
     if (j->attr->reduce == REDUCE_MEAN)
-        ubp_write_f64(out->data, out->dtype, loss / weight);
+        ubp_put_number(out, 0, loss / weight);
 }
 
 static ub_status run_loss(const ubp_call *c, bool softmax)
