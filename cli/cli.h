@@ -27,8 +27,9 @@ typedef struct cli_options {
     int n_from;
     const char *shapes[CLI_MAX_LIST]; /* [NAME=]32,3,224,224 */
     int n_shapes;
-    const char *out;    /* file, "-" or NULL */
-    const char *labels; /* file with a name per line */
+    const char *out;     /* file, "-" or NULL */
+    const char *labels;  /* file with a name per line */
+    const char *weights; /* .safetensors or .npz, or NULL */
     int threads, runs, top;
     size_t memory;
     bool json, quiet, verbose, raw, alone, reference, layers, help;

@@ -250,11 +250,15 @@ ub_status cli_run_open(cli_run *r, const cli_options *o, bool shapes_only)
     ub_error err = {0};
     double start = cli_now_ms();
     r->o = o;
-    ub_status st = ub_open(&r->model, o->model, &err);
+    ub_open_options oo = UB_OPEN_OPTIONS_INIT;
+    oo.weights = o->weights;
+    ub_status st = ub_open_with(&r->model, o->model, &oo, &err);
     r->open_ms = cli_now_ms() - start;
     if (st == UB_OK)
         cli_say(o, "opened %s in %.1f ms, %d layers", o->model, r->open_ms,
                 ub_model_layer_count(r->model));
+    if (st == UB_OK && *ub_model_note(r->model))
+        cli_say(o, "%s", ub_model_note(r->model));
     ub_session_options so = UB_SESSION_OPTIONS_INIT;
     so.threads = o->threads;
     so.memory_limit = o->memory;

@@ -34,6 +34,8 @@ static const option options[] = {
      "get run"},
     {"top", 0, NUMBER, AT(top), "K", "the K largest entries of each sample's first output", "run"},
     {"labels", 0, TEXT, AT(labels), "FILE", "names for --top, one a line", "run"},
+    {"weights", 0, TEXT, AT(weights), "FILE",
+     "other weights for the model, by name: .safetensors or .npz", NULL},
     {"raw", 0, FLAG, AT(raw), NULL, "SLICE indexes the stored shape, not the samples", "get"},
     {"alone", 0, FLAG, AT(alone), NULL,
      "each sample as if run by itself, where the model mixes them", "get run"},

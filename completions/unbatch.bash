@@ -6,13 +6,13 @@ _unbatch() {
         return
     fi
     case $prev in
-    -x | --input | -o | --output | --from | --labels)
+    -x | --input | -o | --output | --from | --labels | --weights)
         COMPREPLY=($(compgen -f -- "$cur"))
         return
         ;;
     esac
     if [[ $cur == -* ]]; then
-        local common="--input --json --threads --mem --reference --quiet --verbose --help"
+        local common="--input --json --threads --mem --weights --reference --quiet --verbose --help"
         case $verb in
         summary) common="$common --shape" ;;
         get) common="$common --output --from --raw --alone" ;;

@@ -14,6 +14,7 @@ complete -c unbatch -l layers -d 'time of every step' -n '__fish_seen_subcommand
 complete -c unbatch -l json -d 'machine-readable output'
 complete -c unbatch -s t -l threads -x -d 'threads'
 complete -c unbatch -s m -l mem -x -d 'memory limit'
+complete -c unbatch -l weights -r -d 'other weights, by name'
 complete -c unbatch -l reference -d 'plain C kernels only'
 complete -c unbatch -s q -l quiet -d 'no notes, no progress'
 complete -c unbatch -s v -l verbose -d 'say what is being done'

@@ -3,6 +3,7 @@
 attribute), models with initializers of every way of storing, arrays, index texts. Deterministic.
 usage: make_seeds.py"""
 import io
+import json
 import pathlib
 
 import numpy as np
@@ -53,6 +54,23 @@ def one_case_each():
     assert len(smallest) == len(RUN), set(RUN) - set(smallest)
     for op, data in smallest.items():
         write('run', f'{op}.onnx', data)
+
+
+def safetensors():
+    def file(header, data):
+        text = json.dumps(header).encode()
+        return len(text).to_bytes(8, 'little') + text + data
+    a = {'dtype': 'F32', 'shape': [2, 3], 'data_offsets': [0, 24]}
+    b = {'dtype': 'BOOL', 'shape': [], 'data_offsets': [24, 25]}
+    c = {'dtype': 'BF16', 'shape': [0], 'data_offsets': [25, 25]}
+    meta = {'format': 'pt', 'tied': 'a'}
+    write('safetensors', 'three.safetensors',
+          file({'__metadata__': meta, 'a': a, 'b': b, 'c': c}, bytes(range(25))))
+    write('safetensors', 'odd.safetensors',
+          file({'x': {'dtype': 'I64', 'shape': [1], 'data_offsets': [1, 9]},
+                'y': {'dtype': 'U8', 'shape': [1], 'data_offsets': [0, 1]}}, bytes(9)))
+    write('safetensors', 'gap.safetensors', file({'a': a, 'b': b}, bytes(26)))
+    write('safetensors', 'huge.safetensors', file({'a': dict(a, shape=[2**62, 2**62])}, bytes(24)))
 
 
 def weights():
@@ -114,4 +132,5 @@ one_case_each()
 weights()
 old_opsets()
 arrays()
+safetensors()
 texts()

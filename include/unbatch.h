@@ -207,6 +207,16 @@ UB_API const ub_tensor *ub_npz_tensor(const ub_npz *z, int i);
 UB_API ub_status ub_npz_save(const char *path, const char *const *names,
                              const ub_tensor *const *tensors, int n, ub_error *err);
 
+/* The tensors of a .safetensors file, in file order, or of all files that an index
+ * (model.safetensors.index.json) names. They are views of the mapped file: do not change it while
+ * they are used, and do not write to them. A tied tensor comes under all of its names. */
+typedef struct ub_safetensors ub_safetensors;
+UB_API ub_status ub_safetensors_load(ub_safetensors **out, const char *path, ub_error *err);
+UB_API void ub_safetensors_free(ub_safetensors *s);
+UB_API int ub_safetensors_count(const ub_safetensors *s);
+UB_API const char *ub_safetensors_name(const ub_safetensors *s, int i);
+UB_API const ub_tensor *ub_safetensors_tensor(const ub_safetensors *s, int i);
+
 /* How a picture becomes a tensor. */
 typedef struct ub_image_options {
     size_t size_of;     /* sizeof(ub_image_options) */
@@ -256,9 +266,27 @@ typedef struct ub_model ub_model;
 /* Opens a model file (.onnx). Weights stay in the file until they are used; do not change the file
  * while the model is open. */
 UB_API ub_status ub_open(ub_model **out, const char *path, ub_error *err);
+
+typedef struct ub_open_options {
+    size_t size_of; /* sizeof(ub_open_options) */
+    /* A .safetensors file (or the index of several) or an .npz: each array replaces the weight of
+     * that name: PyTorch's keys ("layer1.0.conv1.weight"), "layer/kernel" of Keras. Shapes must be
+     * equal; floats of another size are converted. ub_model_note() tells which names have no
+     * counterpart. Refused where an exporter has changed the weights (folded BatchNorm). */
+    const char *weights;
+} ub_open_options;
+#define UB_OPEN_OPTIONS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(ub_open_options), (const char *)0                                                   \
+    }
+/* Opens a model file in another than the usual way; options NULL: the usual one. */
+UB_API ub_status ub_open_with(ub_model **out, const char *path, const ub_open_options *options,
+                              ub_error *err);
 /* The same from memory, which must outlive the model. External data cannot be reached. */
 UB_API ub_status ub_open_memory(ub_model **out, const void *bytes, size_t size, ub_error *err);
 UB_API void ub_model_free(ub_model *m);
+/* What opening had to say besides the model, one line, or "". */
+UB_API const char *ub_model_note(const ub_model *m);
 
 /* What a model says of one of its inputs or outputs. */
 typedef struct ub_port {

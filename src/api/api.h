@@ -17,6 +17,7 @@ struct ub_model {
     ub_port *inputs, *outputs;
     ub_layer *layers;
     const char *unsupported;
+    ubp_text note;       /* of opening it */
     int64_t fixed_batch; /* what the file fixes the batch to; -1: free */
 };
 

@@ -92,14 +92,9 @@ static ub_status fill_unsupported(ub_model *m, ub_error *err)
     return st;
 }
 
-static ub_status open_bytes(ub_model **out, const char *path, const void *bytes, size_t size,
-                            ub_error *err)
+/* What is said of a loaded model; it is freed on failure. */
+static ub_status finish(ub_model **out, ub_model *m, ub_status st, ub_error *err)
 {
-    *out = NULL;
-    ub_model *m = ubp_calloc(1, sizeof *m);
-    if (!m)
-        return ubp_fail_memory(err, sizeof *m);
-    ub_status st = ubp_load(&m->loaded, path, bytes, size, err);
     m->graph = m->loaded.graph;
     if (st == UB_OK)
         st = fill_ports(m, err);
@@ -115,17 +110,50 @@ static ub_status open_bytes(ub_model **out, const char *path, const void *bytes,
     return UB_OK;
 }
 
-ub_status ub_open(ub_model **out, const char *path, ub_error *err)
+static ub_status open_path(ub_model **out, const char *path, const ub_open_options *o,
+                           ub_error *err)
 {
-    ub_status st = open_bytes(out, path, NULL, 0, err);
+    ub_model *m = ubp_calloc(1, sizeof *m);
+    if (!m)
+        return ubp_fail_memory(err, sizeof *m);
+    ub_status st = ubp_load(&m->loaded, path, NULL, 0, err);
+    if (st == UB_OK && o->weights)
+        st = ubp_weights_apply(&m->loaded, o->weights, false, &m->note, err);
+    if (st == UB_OK && m->note.failed)
+        st = ubp_fail_memory(err, m->note.len);
+    return finish(out, m, st, err);
+}
+
+ub_status ub_open_with(ub_model **out, const char *path, const ub_open_options *options,
+                       ub_error *err)
+{
+    ub_open_options o = UB_OPEN_OPTIONS_INIT;
+    *out = NULL;
+    if (options) /* a caller built against an older header has a shorter struct */
+        memcpy(&o, options, options->size_of < sizeof o ? options->size_of : sizeof o);
+    ub_status st = open_path(out, path, &o, err);
     if (st != UB_OK && err && !strstr(err->message, path))
         ubp_error_prefix(err, "%s", path);
     return st;
 }
 
+ub_status ub_open(ub_model **out, const char *path, ub_error *err)
+{
+    return ub_open_with(out, path, NULL, err);
+}
+
 ub_status ub_open_memory(ub_model **out, const void *bytes, size_t size, ub_error *err)
 {
-    return open_bytes(out, NULL, bytes, size, err);
+    *out = NULL;
+    ub_model *m = ubp_calloc(1, sizeof *m);
+    if (!m)
+        return ubp_fail_memory(err, sizeof *m);
+    return finish(out, m, ubp_load(&m->loaded, NULL, bytes, size, err), err);
+}
+
+const char *ub_model_note(const ub_model *m)
+{
+    return m->note.s ? m->note.s : "";
 }
 
 void ub_model_free(ub_model *m)
@@ -134,6 +162,7 @@ void ub_model_free(ub_model *m)
         return;
     ubp_loaded_release(&m->loaded);
     ubp_arena_release(&m->arena);
+    ubp_text_free(&m->note);
     ubp_free(m);
 }
 

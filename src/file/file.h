@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file: bytes and containers. Mapped files, atomic writing, protobuf, npy, npz, pictures. Knows no
- * networks. All bytes it reads are untrusted. The public parts (ub_npy_*, ub_npz_*, ub_image_*) are
- * declared in unbatch.h.
+ * file: bytes and containers. Mapped files, atomic writing, protobuf, npy, npz,
+ * safetensors, pictures. Knows no networks. All bytes it reads are untrusted. The public parts
+ * (ub_npy_*, ub_npz_*, ub_safetensors_*, ub_image_*) are declared in unbatch.h.
  */
 #ifndef UBP_FILE_H
 #define UBP_FILE_H
@@ -87,6 +87,12 @@ ub_status ubp_zip_view(const ubp_zip *z, int i, const uint8_t **data, size_t *si
 /* The bytes of any member: a view that keeps the archive's memory alive where it is stored, else
  * inflated, with its checksum compared. Refused when it has more than `most` bytes. Outlives z. */
 ub_status ubp_zip_member(ub_buffer **out, const ubp_zip *z, int i, size_t most, ub_error *err);
+
+/* ---- safetensors.c ----------------------------------------------------------------------------
+ */
+
+/* The same from a buffer that holds a whole file. */
+ub_status ubp_safetensors_read(ub_safetensors **out, ub_buffer *file, ub_error *err);
 
 /* ---- image_decode.c, image_resize.c ------------------------------------------------------------
  */

@@ -14,7 +14,7 @@
 typedef struct ubp_loaded {
     ubp_graph *graph;
     ub_buffer *file;      /* mapping of the model file, or the caller's bytes */
-    ub_buffer **external; /* mappings of external data files */
+    ub_buffer **external; /* mappings of external data files, and memory of replaced weights */
     size_t n_external, cap_external;
 } ubp_loaded;
 
@@ -23,6 +23,12 @@ void ubp_loaded_release(ubp_loaded *l);
 /* Opens by content: ONNX, .pt2. path NULL: bytes only, no external data. */
 ub_status ubp_load(ubp_loaded *out, const char *path, const void *bytes, size_t size,
                    ub_error *err);
+
+/* weights.c: each array of a .safetensors or .npz file replaces the constant of its name. strict:
+ * every weight of the model must be in the file, and no other. note: what was replaced and what has
+ * no counterpart is added to it; may be NULL. After a failure some may be replaced. */
+ub_status ubp_weights_apply(ubp_loaded *loaded, const char *path, bool strict, ubp_text *note,
+                            ub_error *err);
 
 /* onnx.c: ModelProto -> graph. folder: where external data lies, NULL for none. */
 ub_status ubp_load_onnx(ubp_loaded *out, const char *folder, const uint8_t *bytes, size_t size,

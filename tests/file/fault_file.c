@@ -64,6 +64,14 @@ static ub_status load_npz(ub_error *err)
     return status;
 }
 
+static ub_status load_safetensors(ub_error *err)
+{
+    ub_safetensors *s = NULL;
+    const ub_status status = ub_safetensors_load(&s, "in.safetensors.index.json", err);
+    ub_safetensors_free(s);
+    return status;
+}
+
 static ub_status load_png(ub_error *err)
 {
     ub_image_options o = UB_IMAGE_OPTIONS_INIT;
@@ -103,6 +111,20 @@ static void copy_picture(const char *from, const char *to)
     free(bytes);
 }
 
+/* Two tensors, one of them at an odd address, and another name; and an index of the file. */
+static bool write_safetensors(void)
+{
+    static const char header[] = "{\"__metadata__\":{\"c\":\"a\"},"
+                                 "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[1,9]},"
+                                 "\"b\":{\"dtype\":\"BOOL\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    static const char index[] = "{\"weight_map\":{\"a\":\"in.safetensors\",\"b\":"
+                                "\"in.safetensors\"}}";
+    uint8_t bytes[8 + sizeof(header) - 1 + 9] = {sizeof(header) - 1};
+    memcpy(bytes + 8, header, sizeof(header) - 1);
+    return scratch_write("in.safetensors", bytes, sizeof(bytes)) &&
+           scratch_write("in.safetensors.index.json", index, sizeof(index) - 1);
+}
+
 static int make_inputs(void **state)
 {
     const int64_t dims[] = {3, 4}, big_dims[] = {1 << 18};
@@ -118,7 +140,7 @@ static int make_inputs(void **state)
                     ub_npy_save("big.npy", big, NULL) == UB_OK &&
                     ub_npz_save("in.npz", names, tensors, 2, NULL) == UB_OK;
     ub_tensor_free(big);
-    if (!ok || mkdir("pictures", 0777) != 0)
+    if (!ok || !write_safetensors() || mkdir("pictures", 0777) != 0)
         return -1;
     copy_picture(DATA "rgb.png", "pictures/b.png");
     copy_picture(DATA "grey.png", "pictures/a.png");
@@ -161,16 +183,18 @@ static void every_allocation_may_fail(void **state)
 
 int main(void)
 {
-    static call calls[] = {{save_npy}, {format_npy}, {load_npy},  {load_mapped_npy}, {save_npz},
-                           {load_npz}, {load_png},   {load_jpeg}, {load_folder}};
+    static call calls[] = {{save_npy},    {format_npy},      {load_npy}, {load_mapped_npy},
+                           {save_npz},    {load_npz},        {load_png}, {load_jpeg},
+                           {load_folder}, {load_safetensors}};
 #define TEST(i, name)                                                                              \
     {                                                                                              \
         name, every_allocation_may_fail, NULL, NULL, &calls[i]                                     \
     }
     const struct CMUnitTest tests[] = {
-        TEST(0, "save npy"),        TEST(1, "format npy"), TEST(2, "load npy"),
-        TEST(3, "load mapped npy"), TEST(4, "save npz"),   TEST(5, "load npz"),
-        TEST(6, "load png"),        TEST(7, "load jpeg"),  TEST(8, "load folder"),
+        TEST(0, "save npy"),         TEST(1, "format npy"), TEST(2, "load npy"),
+        TEST(3, "load mapped npy"),  TEST(4, "save npz"),   TEST(5, "load npz"),
+        TEST(6, "load png"),         TEST(7, "load jpeg"),  TEST(8, "load folder"),
+        TEST(9, "load safetensors"),
     };
     return cmocka_run_group_tests(tests, make_inputs, free_inputs);
 }
