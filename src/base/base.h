@@ -132,6 +132,11 @@ void ubp_parallel(int threads, int64_t n, int64_t grain,
 /* Sets how many threads OpenMP inside other libraries takes from this thread; returns the old
  * number. */
 int ubp_threads_enter(int threads);
+/* Whether an arithmetic operation was invalid (a NaN was met or made) in this thread since the last
+ * call; the mark is lowered. Always true on machines that keep no such mark. */
+bool ubp_invalid_here(void);
+/* The same for all of `threads` threads, as ubp_parallel() and kernels use them. */
+bool ubp_invalid_raised(int threads);
 void ubp_threads_leave(int old);
 
 /* Monotonic clock, milliseconds. */

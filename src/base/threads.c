@@ -10,6 +10,9 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 int ubp_core_count(void)
 {
@@ -75,6 +78,30 @@ void ubp_threads_leave(int old)
 #else
     (void)old;
 #endif
+}
+
+bool ubp_invalid_here(void)
+{
+#ifdef __SSE__
+    const unsigned csr = _mm_getcsr();
+    if (!(csr & _MM_EXCEPT_INVALID))
+        return false;
+    _mm_setcsr(csr & ~(unsigned)_MM_EXCEPT_INVALID);
+#endif
+    return true;
+}
+
+bool ubp_invalid_raised(int threads)
+{
+    bool raised = false;
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads) reduction(|| : raised)
+        raised = ubp_invalid_here();
+        return raised;
+    }
+#endif
+    return ubp_invalid_here();
 }
 
 double ubp_now_ms(void)

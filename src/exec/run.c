@@ -91,7 +91,12 @@ static ub_status step(const ubp_plan_step *s, const ubp_run *run, void *scratch,
 
 static ub_status run_steps(ubp_plan *p, const ubp_control *c, void *scratch, ub_error *err)
 {
+    bool marked = true; /* perhaps, by what ran before */
     for (size_t i = 0; i < p->n_steps; i++) {
+        const ubp_fast *fast = p->steps[i].fast;
+        if (fast && ubp_fast_watches(fast) && marked && !c->run.careful)
+            ubp_invalid_raised(c->run.threads);
+        marked = !fast || !ubp_fast_watches(fast);
         if (ubp_run_cancelled(&c->run))
             return ubp_fail(err, UB_ERR_CANCELLED, "interrupted");
         double start = c->step_ms ? ubp_now_ms() : 0;
@@ -130,8 +135,16 @@ ub_status ubp_plan_run(ub_tensor **results, ubp_plan *p, const ubp_given *given,
     UBP_TRY(reserve(w, p->arena_bytes + p->scratch_bytes, err));
     int threads = ubp_threads_enter(control->run.threads);
     ub_status st = bind(p, given, w, err);
-    if (st == UB_OK) /* no memory at all: every value is a view of an input */
-        st = run_steps(p, control, w->memory ? (char *)w->memory + p->arena_bytes : NULL, err);
+    /* No memory at all: every value is a view of an input. */
+    void *scratch = w->memory ? (char *)w->memory + p->arena_bytes : NULL;
+    ubp_control c = *control;
+    c.run.careful = p->careful;
+    if (st == UB_OK)
+        st = run_steps(p, &c, scratch, err);
+    if (st == UBP_SUSPECT) {
+        p->careful = c.run.careful = true;
+        st = run_steps(p, &c, scratch, err);
+    }
     ubp_threads_leave(threads);
     for (int i = 0; i < p->n_wanted; i++)
         results[i] = NULL;

@@ -69,10 +69,10 @@ COEFFICIENTS(SwiGLU, 1, 0, 0)
     static const ubp_ew_kernels id##_kernels = {{UBP_EW_FLOATS(id)}};                              \
     UBP_EW_OP(id, 1, UB_UNDEFINED)
 
-/* ---- Straight pieces. A NaN comes out as NaN ---------------------------------------------------
+/* ---- Straight pieces. A NaN comes out as NaN, -0 of Relu as +0 ---------------------------------
  */
 
-#define RELU(id, T, U) UBP_EW_UNARY(relu_##id, T, T, x < 0 ? 0 : x)
+#define RELU(id, T, U) UBP_EW_UNARY(relu_##id, T, T, x <= 0 ? 0 : x)
 
 UBP_EACH_SIGNED(RELU)
 RELU(F32, float, float)

@@ -12,8 +12,8 @@
     UBP_EACH_SIGNED(M) UBP_EACH_UNSIGNED(M) M(F32, float, float) M(F64, double, double)
 #define NUMBERS(prefix) UBP_EW_SIGNED(prefix), UBP_EW_UNSIGNED(prefix), UBP_EW_FLOATS(prefix)
 
-/* ---- Clip: min(max(x, lo), hi), so hi wins where lo > hi. A NaN stays --------------------------
- */
+/* ---- Clip: min(max(x, lo), hi), so hi wins where lo > hi. A NaN stays.
+ * Where x equals a bound (zeros of either sign do) the bound is the result, as vmaxps has it. */
 
 /* The bounds that are given, as one element of the dtype each. */
 typedef struct bounds {
@@ -30,11 +30,11 @@ typedef struct bounds {
 #define CLIP(id, T, U)                                                                             \
     static inline T at_least_##id(T x, T lo)                                                       \
     {                                                                                              \
-        return x < lo ? lo : x;                                                                    \
+        return x <= lo ? lo : x;                                                                   \
     }                                                                                              \
     static inline T at_most_##id(T x, T hi)                                                        \
     {                                                                                              \
-        return x > hi ? hi : x;                                                                    \
+        return x >= hi ? hi : x;                                                                   \
     }                                                                                              \
     UBP_EW_UNARY_WITH(clip_lo_##id, T, T, CLIP_LO(T), at_least_##id(x, lo))                        \
     UBP_EW_UNARY_WITH(clip_hi_##id, T, T, CLIP_HI(T), at_most_##id(x, hi))                         \

@@ -18,6 +18,7 @@ typedef struct ubp_run {
     const volatile int *cancel; /* may be NULL */
     ubp_arena *scratch;         /* for temporary buffers; reset after each node */
     struct ubp_onednn *onednn;  /* NULL: reference kernels only */
+    bool careful;               /* posts as passes of their own; see UBP_SUSPECT in fast.h */
 } ubp_run;
 
 /* One call of an operator. */

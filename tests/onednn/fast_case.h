@@ -49,6 +49,8 @@ float *fc_reference(const fast_case *c, const fast_run *r, int64_t *count);
 float *fc_fast(const fast_case *c, ubp_onednn *d, const fast_run *r, int64_t *count);
 /* The implementation of the last fc_fast(). */
 extern char fc_kernel[64];
+/* Whether it had an activation inside, and whether that had to be run again apart. */
+extern bool fc_watched, fc_suspected;
 
 float fast_residual(int64_t i);
 int64_t fc_random(int64_t below);

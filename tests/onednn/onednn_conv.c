@@ -189,6 +189,11 @@ static void test_not_finite(void **unused)
         x[77] = __builtin_inff();
         x[ub_tensor_count(&c.in[0]) - 9] = -__builtin_inff();
         fc_check_posts(&c, session, true);
+        int64_t count;
+        float *relu = fc_fast(&c, session, &(fast_run){.threads = 2, .op = "Relu"}, &count);
+        assert_non_null(relu);
+        assert_int_equal(fc_suspected, fc_watched); /* an activation inside must notice */
+        free(relu);
         fc_end(&c);
     }
 }

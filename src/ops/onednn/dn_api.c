@@ -46,21 +46,44 @@ static const char *name_of(const_dnnl_primitive_desc_t desc)
     return name;
 }
 
-static dnnl_status_t attributes(dnnl_primitive_attr_t *out, bool sum)
+static float number(int64_t bits)
+{
+    const int32_t low = (int32_t)bits;
+    float f;
+    memcpy(&f, &low, sizeof f);
+    return f;
+}
+
+static dnnl_status_t append(dnnl_post_ops_t posts, const ubp_dn_spec *s)
+{
+    dnnl_status_t st = dnnl_success;
+#if DNNL_VERSION_MAJOR >= 3
+    if (s->sum)
+        st = dnnl_post_ops_append_sum(posts, 1.0F, 0, dnnl_data_type_undef);
+    if (st == dnnl_success && s->act)
+        st = dnnl_post_ops_append_eltwise(posts, (dnnl_alg_kind_t)s->act, number(s->act_alpha),
+                                          number(s->act_beta));
+#else
+    if (s->sum)
+        st = dnnl_post_ops_append_sum(posts, 1.0F);
+    if (st == dnnl_success && s->act)
+        st = dnnl_post_ops_append_eltwise(posts, 1.0F, (dnnl_alg_kind_t)s->act,
+                                          number(s->act_alpha), number(s->act_beta));
+#endif
+    return st;
+}
+
+static dnnl_status_t attributes(dnnl_primitive_attr_t *out, const ubp_dn_spec *s)
 {
     dnnl_post_ops_t posts = NULL;
     dnnl_status_t st = dnnl_primitive_attr_create(out);
     if (st == dnnl_success)
         st = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
-    if (st != dnnl_success || !sum)
+    if (st != dnnl_success || (!s->sum && !s->act))
         return st;
     st = dnnl_post_ops_create(&posts);
     if (st == dnnl_success)
-#if DNNL_VERSION_MAJOR >= 3
-        st = dnnl_post_ops_append_sum(posts, 1.0F, 0, dnnl_data_type_undef);
-#else
-        st = dnnl_post_ops_append_sum(posts, 1.0F);
-#endif
+        st = append(posts, s);
     if (st == dnnl_success)
         st = dnnl_primitive_attr_set_post_ops(*out, posts);
     if (posts)
@@ -107,13 +130,6 @@ static void window_of(window *w, const ubp_dn_spec *s)
     memcpy(w->dilation, s->dilation, sizeof s->dilation);
     memcpy(w->begin, s->begin, sizeof s->begin);
     memcpy(w->end, s->end, sizeof s->end);
-}
-
-static float epsilon(const ubp_dn_spec *s)
-{
-    float e;
-    memcpy(&e, &s->epsilon, sizeof e);
-    return e;
 }
 
 static unsigned norm_flags(const ubp_dn_spec *s)
@@ -163,8 +179,8 @@ static dnnl_status_t first(dnnl_primitive_desc_t *out, dnnl_engine_t engine, con
                                                  attr);
     if (s->kind == UBP_DN_LAYER_NORM)
         return dnnl_layer_normalization_forward_primitive_desc_create(
-            out, engine, dnnl_forward_inference, m->src, m->dst, NULL, epsilon(s), norm_flags(s),
-            attr);
+            out, engine, dnnl_forward_inference, m->src, m->dst, NULL, number(s->epsilon),
+            norm_flags(s), attr);
     if (s->kind == UBP_DN_CONV)
         return dnnl_convolution_forward_primitive_desc_create(
             out, engine, dnnl_forward_inference, dnnl_convolution_direct, m->src, m->weights,
@@ -243,7 +259,7 @@ static dnnl_status_t describe(operation *op, const ubp_dn_spec *s, const descs *
         return dnnl_matmul_desc_init(&op->matmul, m->src, m->weights, m->bias, m->dst);
     if (s->kind == UBP_DN_LAYER_NORM)
         return dnnl_layer_normalization_forward_desc_init(&op->norm, dnnl_forward_inference, m->src,
-                                                          NULL, epsilon(s), norm_flags(s));
+                                                          NULL, number(s->epsilon), norm_flags(s));
     if (s->kind == UBP_DN_CONV)
         return dnnl_dilated_convolution_forward_desc_init(
             &op->conv, dnnl_forward_inference, dnnl_convolution_direct, m->src, m->weights, m->bias,
@@ -291,7 +307,7 @@ dnnl_status_t ubp_dn_find(dnnl_primitive_desc_t *out, dnnl_engine_t engine, cons
     *out = NULL;
     dnnl_status_t st = descs_new(&m, spec);
     if (st == dnnl_success)
-        st = attributes(&attr, spec->sum != 0);
+        st = attributes(&attr, spec);
     if (st == dnnl_success)
         st = search(out, engine, spec, &m, attr, takes);
     if (attr)

@@ -104,6 +104,39 @@ static ub_status pick(ubp_fast *f, const ubp_dn_spec *spec, int64_t macs, const 
     return st;
 }
 
+/* An activation of exactly the reference kernel's bits, inside the primitive that serves the call;
+ * only if it is otherwise the same one. */
+static ub_status pick_acting(ubp_fast *f, const ubp_post *post, const ubp_call *call)
+{
+    ubp_dn_spec with = f->prim->spec;
+    const char *name = post->op->name;
+    float lo = (float)post->lo, hi = (float)post->hi;
+    int32_t bits;
+    if (DNNL_VERSION_MAJOR != 2 || f->serial)
+        return UB_OK;
+    if (strcmp(name, "Relu") == 0) {
+        with.act = dnnl_eltwise_relu;
+    } else if (strcmp(name, "Clip") == 0 && lo <= hi) {
+        with.act = dnnl_eltwise_clip;
+        memcpy(&bits, &lo, sizeof bits);
+        with.act_alpha = bits;
+        memcpy(&bits, &hi, sizeof bits);
+        with.act_beta = bits;
+    } else {
+        return UB_OK;
+    }
+    ub_status st = ubp_dn_prim_get(&f->acting, f->d, &with, takes_any, call);
+    if (st != UB_OK)
+        return st == UBP_DECLINED ? UB_OK : st;
+    const ubp_dn_prim *a = f->acting, *p = f->prim;
+    if (strcmp(a->name, p->name) == 0 && dnnl_memory_desc_equal(a->weights, p->weights) &&
+        a->scratch_bytes == p->scratch_bytes)
+        return UB_OK;
+    ubp_dn_prim_release(f->d, f->acting);
+    f->acting = NULL;
+    return UB_OK;
+}
+
 /* A residual is added inside only if that picks the same blocks as without: the same
  * implementation and the same packed weights tell. What else could move a sum is the block of
  * input channels, which the brgconv_1x1 of oneDNN 2 derives from the packed weights alone on
@@ -143,26 +176,6 @@ static ub_status pick_threads(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t 
     }
 }
 
-/* A large image of a 1x1 convolution is cut into bands of lines, each an item of its own: what
- * follows then finds a band in the second-level cache (ResNet-50, one thread: 5 % of the whole).
- * The number depends on the image alone. 1: not cut. */
-static int64_t bands_of(const ubp_window *win, const ub_tensor *dst)
-{
-    const int64_t large = 1 << 18, enough = 1 << 17; /* elements of dst */
-    int64_t line = dst->dims[1] * win->out[win->n - 1];
-    if (win->n != 2 || line > enough || line * win->out[0] <= large)
-        return 1;
-    for (int i = 0; i < 2; i++)
-        if (win->kernel[i] != 1 || win->begin[i] || win->end[i])
-            return 1;
-    if (win->in[0] != win->out[0] * win->stride[0])
-        return 1;
-    for (int64_t n = 2; n <= win->out[0]; n++)
-        if (win->out[0] % n == 0 && line * (win->out[0] / n) <= enough)
-            return n;
-    return 1;
-}
-
 static size_t bytes_of(const ubp_dn_operand *o)
 {
     size_t n = sizeof(float);
@@ -186,11 +199,8 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
     UBP_TRY(ubp_conv_window(call, &win));
     spec.kind = UBP_DN_CONV;
     fill_window(&spec, &win);
-    int64_t bands = in_planes(x) ? 1 : bands_of(&win, call->out[0]);
-    ub_tensor src = *x, dst = *call->out[0], plain = *w;
-    src.dims[2] /= bands;
-    dst.dims[2] /= bands;
-    if (!ubp_dn_operand_of_image(&spec.src, &src) || !ubp_dn_operand_of_image(&spec.dst, &dst))
+    ub_tensor plain = *w;
+    if (!ubp_dn_operand_of_image(&spec.src, x) || !ubp_dn_operand_of_image(&spec.dst, call->out[0]))
         return UBP_DECLINED;
     if (!fill_weights(&f->weights_shape, &plain, win.group)) {
         ubp_tensor_set_strides(&plain);
@@ -201,10 +211,12 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
     memset(spec.weights.strides, 0, sizeof spec.weights.strides);
     if (bias)
         spec.bias = (ubp_dn_operand){.rank = 1, .dims = {w->dims[0]}, .strides = {1}};
-    UBP_TRY(pick_threads(f, &spec, sum, work(&win, w) / bands, call));
+    UBP_TRY(pick_threads(f, &spec, sum, work(&win, w), call));
+    if (f->n_posts > 0)
+        UBP_TRY(pick_acting(f, &f->posts[0], call));
 
     f->run = ubp_dn_run_items;
-    f->items = x->dims[0] * bands;
+    f->items = x->dims[0];
     f->src_item = bytes_of(&spec.src);
     f->dst_item = bytes_of(&spec.dst);
     f->post_count = (int64_t)(f->dst_item / sizeof(float));

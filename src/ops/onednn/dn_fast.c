@@ -3,9 +3,12 @@
  * A prepared kernel, whatever its operator: which file serves the call, its memory objects, packing
  * weights on the first run, and the elementwise operators that follow.
  *
- * Posts are not oneDNN's own: those turn NaN into 0 (Relu is one vmaxps), and their exponentials
- * have other bits than ours. The reference kernel of the operator runs over each sample right after
- * it was computed, while it lies in the cache, so that fused and not fused are the same code.
+ * Posts: the exponentials of oneDNN's own have other bits than ours, so the reference kernel of the
+ * operator runs over each sample right after it was computed, while it lies in the cache. Relu and
+ * Clip have the same bits inside the primitive but for one thing: they are vmaxps and vminps, which
+ * turn a NaN into a number. These two raise the processor's "invalid" mark when they meet one, and
+ * so does any arithmetic that makes one. The mark is looked at after each such primitive; if it is
+ * up, everything is run again with posts as passes of their own (UBP_SUSPECT).
  */
 #include "ops/onednn/onednn.h"
 
@@ -91,13 +94,13 @@ bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n)
     return true;
 }
 
-ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, void *data, int64_t count,
-                           int threads)
+ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, void *data,
+                           int64_t count, int threads)
 {
     ubp_run run = *call->run;
     run.threads = threads;
     run.scratch = NULL; /* shared by all threads; elementwise kernels need none */
-    for (int i = 0; i < f->n_posts; i++) {
+    for (int i = first; i < f->n_posts; i++) {
         const ubp_post *post = &f->posts[i];
         bool clip = post->op->max_in != 1;
         float bounds[2] = {(float)post->lo, (float)post->hi};
@@ -124,6 +127,11 @@ ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, void *data, 
     return UB_OK;
 }
 
+ubp_dn_prim *ubp_dn_prim_now(const ubp_fast *f, const ubp_call *call)
+{
+    return f->acting && !call->run->careful ? f->acting : f->prim;
+}
+
 /* ---- Preparing ----------------------------------------------------------------------------------
  */
 
@@ -145,6 +153,7 @@ void ubp_fast_free(ubp_fast *f)
     if (f->bias)
         dnnl_memory_destroy(f->bias);
     ubp_dn_packed_release(f->d, f->packed);
+    ubp_dn_prim_release(f->d, f->acting);
     ubp_dn_prim_release(f->d, f->prim);
     ubp_free(f->pooling);
     ubp_free(f);
@@ -249,6 +258,7 @@ static dnnl_status_t slot_new(ubp_dn_slot *slot, const ubp_fast *f)
 
 ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n)
 {
+    UBP_TRY(ubp_dn_prim_ready(ubp_dn_prim_now(f, call), call));
     UBP_TRY(bind_weights(f, call));
     if (n <= f->n_slots)
         return UB_OK;
@@ -267,38 +277,44 @@ ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n)
     return UB_OK;
 }
 
-static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_slot *slot)
+static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_dn_slot *slot)
 {
     dnnl_exec_arg_t args[5];
     int n = 0;
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, slot->src};
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, slot->dst};
-    const bool norm = f->prim->spec.kind == UBP_DN_LAYER_NORM;
+    const bool norm = p->spec.kind == UBP_DN_LAYER_NORM;
     if (f->weights)
         args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SCALE : DNNL_ARG_WEIGHTS, f->weights};
     if (f->bias)
         args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SHIFT : DNNL_ARG_BIAS, f->bias};
     if (slot->scratch)
         args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->scratch};
-    return dnnl_primitive_execute(f->prim->primitive, f->d->stream, n, args);
+    return dnnl_primitive_execute(p->primitive, f->d->stream, n, args);
 }
 
-dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_slot *slot, int threads)
+dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_dn_slot *slot,
+                             int threads)
 {
     dnnl_status_t st = dnnl_success;
 #ifdef _OPENMP
     if (omp_in_parallel()) /* then oneDNN keeps to the calling thread */
-        return execute(f, slot);
+        return execute(f, p, slot);
 #endif
     /* Some implementations ask OpenMP how many threads there are, others start as many as they were
      * created for: both must be told. More than they were created for would overrun scratch. */
-    if (threads > (int)f->prim->spec.threads)
-        threads = (int)f->prim->spec.threads;
+    if (threads > (int)p->spec.threads)
+        threads = (int)p->spec.threads;
     int old = ubp_threads_enter(threads);
 #pragma omp teams num_teams(1) thread_limit(threads) shared(st)
-    st = execute(f, slot);
+    st = execute(f, p, slot);
     ubp_threads_leave(old);
     return st;
+}
+
+bool ubp_fast_watches(const ubp_fast *f)
+{
+    return f->acting != NULL;
 }
 
 ub_status ubp_fast_run(ubp_fast *f, const ubp_call *call, void *scratch)

@@ -14,6 +14,7 @@
 
 typedef struct items {
     ubp_fast *f;
+    const ubp_dn_prim *prim;
     const ubp_call *call;
     char *scratch;
     int threads; /* for one sample */
@@ -72,10 +73,13 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
     if (st == dnnl_success && slot->scratch)
         st = dnnl_memory_set_data_handle(slot->scratch, own + f->interleave_bytes);
     if (st == dnnl_success)
-        st = ubp_dn_execute(f, slot, f->serial ? 1 : threads);
+        st = ubp_dn_execute(f, it->prim, slot, f->serial ? 1 : threads);
     if (st != dnnl_success)
         return st == dnnl_out_of_memory ? UB_ERR_MEMORY : UB_ERR_INTERNAL;
-    return ubp_dn_run_posts(f, it->call, dst, f->post_count, threads);
+    const bool acting = it->prim == f->acting;
+    if (acting && ubp_invalid_raised(f->serial ? 1 : threads))
+        return UBP_SUSPECT;
+    return ubp_dn_run_posts(f, it->call, acting, dst, f->post_count, threads);
 }
 
 /* Samples [begin, end), each by one thread. */
@@ -97,6 +101,8 @@ static void run_part(void *arg, int64_t begin, int64_t end)
 
 static ub_status failed(const items *it, ub_status st)
 {
+    if (st == UBP_SUSPECT)
+        return st;
     if (st == UB_ERR_CANCELLED)
         return UBP_CANCELLED(it->call);
     return ubp_dn_fail(it->call, st == UB_ERR_MEMORY ? dnnl_out_of_memory : dnnl_runtime_error,
@@ -105,7 +111,7 @@ static ub_status failed(const items *it, ub_status st)
 
 ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch)
 {
-    items it = {.f = f, .call = call, .scratch = scratch};
+    items it = {.f = f, .prim = ubp_dn_prim_now(f, call), .call = call, .scratch = scratch};
     int threads = call->run->threads > 0 ? call->run->threads : 1;
     int team = threads < f->team ? threads : f->team;
     UBP_TRY(ubp_dn_fast_bind(f, call, team));
@@ -132,8 +138,8 @@ ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch)
     if (st == dnnl_success && slot->scratch)
         st = dnnl_memory_set_data_handle(slot->scratch, scratch);
     if (st == dnnl_success)
-        st = ubp_dn_execute(f, slot, threads);
+        st = ubp_dn_execute(f, f->prim, slot, threads);
     if (st != dnnl_success)
         return ubp_dn_fail(call, st, "running a kernel");
-    return ubp_dn_run_posts(f, call, call->out[0]->data, f->post_count, threads);
+    return ubp_dn_run_posts(f, call, 0, call->out[0]->data, f->post_count, threads);
 }

@@ -127,10 +127,19 @@ static dnnl_status_t prim_new(ubp_dn_prim *p, const ubp_onednn *d, bool (*takes)
 {
     int old = ubp_threads_enter((int)p->spec.threads);
     dnnl_status_t st = ubp_dn_find(&p->desc, d->engine, &p->spec, takes);
-    if (st == dnnl_success && p->desc)
-        st = dnnl_primitive_create(&p->primitive, p->desc);
     ubp_threads_leave(old);
     return st;
+}
+
+/* Code is generated here: most of what a primitive costs, and many are only compared. */
+ub_status ubp_dn_prim_ready(ubp_dn_prim *p, const ubp_call *call)
+{
+    if (p->primitive)
+        return UB_OK;
+    int old = ubp_threads_enter((int)p->spec.threads);
+    dnnl_status_t st = dnnl_primitive_create(&p->primitive, p->desc);
+    ubp_threads_leave(old);
+    return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "preparing a kernel");
 }
 
 ub_status ubp_dn_prim_get(ubp_dn_prim **out, ubp_onednn *d, const ubp_dn_spec *spec,

@@ -49,7 +49,9 @@ typedef struct ubp_dn_operand {
  * specs are equal bytes. */
 typedef struct ubp_dn_spec {
     int64_t kind, n, threads, sum;
-    int64_t epsilon; /* the bits of a float */
+    int64_t act;                 /* dnnl_alg_kind_t of an activation done inside, 0: none */
+    int64_t act_alpha, act_beta; /* the bits of floats */
+    int64_t epsilon;             /* the bits of a float */
     ubp_dn_operand src, weights, bias, dst;
     int64_t kernel[UBP_DN_SPATIAL], stride[UBP_DN_SPATIAL], dilation[UBP_DN_SPATIAL];
     int64_t begin[UBP_DN_SPATIAL], end[UBP_DN_SPATIAL];
@@ -74,7 +76,7 @@ typedef struct ubp_dn_prim {
     int refs;
     ubp_dn_spec spec;
     dnnl_primitive_desc_t desc;
-    dnnl_primitive_t primitive;
+    dnnl_primitive_t primitive;                    /* made on the first use */
     ubp_dn_const src, weights, bias, dst, scratch; /* borrowed from desc */
     size_t scratch_bytes;
     char name[UBP_DN_NAME];
@@ -104,6 +106,8 @@ struct ubp_onednn {
 ub_status ubp_dn_prim_get(ubp_dn_prim **out, ubp_onednn *d, const ubp_dn_spec *spec,
                           bool (*takes)(const char *name), const ubp_call *call);
 void ubp_dn_prim_release(ubp_onednn *d, ubp_dn_prim *p);
+/* Makes p->primitive if it is not there yet. */
+ub_status ubp_dn_prim_ready(ubp_dn_prim *p, const ubp_call *call);
 /* Constant weights at `from`, laid out as `shape` says, in the layout `to`. */
 ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from,
                             const ubp_dn_operand *shape, ubp_dn_const to, const ubp_call *call);
@@ -126,6 +130,7 @@ typedef struct ubp_dn_pooling ubp_dn_pooling; /* dn_max_pool.c */
 struct ubp_fast {
     ubp_onednn *d;
     ubp_dn_prim *prim;       /* NULL: not oneDNN's */
+    ubp_dn_prim *acting;     /* the same with posts[0] inside; NULL: none */
     ubp_dn_pooling *pooling; /* owned */
     ub_status (*run)(ubp_fast *f, const ubp_call *call, void *scratch);
     /* The call is `items` runs of the primitive. */
@@ -156,11 +161,14 @@ ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch);
 ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch);
 /* Weights, bias and at least n slots are ready. Allocates on the first run only. */
 ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n);
-/* Runs the elementwise posts over count elements at data, where they lie. */
-ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, void *data, int64_t count,
-                           int threads);
-/* Runs the primitive on slot's memory with at most `threads` threads. */
-dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_slot *slot, int threads);
+/* Runs the elementwise posts from `first` on over count elements at data, where they lie. */
+ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, void *data,
+                           int64_t count, int threads);
+/* The primitive of this run: the one with the first post inside, unless the run is careful. */
+ubp_dn_prim *ubp_dn_prim_now(const ubp_fast *f, const ubp_call *call);
+/* Runs the primitive p of f on slot's memory with at most `threads` threads. */
+dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_dn_slot *slot,
+                             int threads);
 
 /* Fills an operand from a tensor; false: strides that oneDNN cannot take, or too large. */
 bool ubp_dn_operand_of(ubp_dn_operand *o, const ub_tensor *t);
