@@ -45,7 +45,7 @@ typedef struct cli_run {
     const cli_options *o;
     ub_model *model;
     ub_session *session;
-    ub_tensor *tensors[2 * CLI_MAX_LIST]; /* owned */
+    ub_tensor *tensors[4 * CLI_MAX_LIST]; /* owned */
     int n_tensors;
     ub_npz *archives[CLI_MAX_LIST]; /* owned */
     int n_archives;

@@ -10,14 +10,36 @@
 #include <sys/stat.h>
 
 /* The tensor is the run's from now on. */
-static ub_status give(cli_run *r, const char *name, ub_tensor *t, ub_error *err)
+static ub_status keep(cli_run *r, ub_tensor *t, ub_error *err)
 {
-    if (r->n_tensors == 2 * CLI_MAX_LIST) {
+    if (r->n_tensors == 4 * CLI_MAX_LIST) {
         ub_tensor_free(t);
         return cli_error(err, UB_ERR_ARGUMENT, "too many inputs");
     }
     r->tensors[r->n_tensors++] = t;
-    return ub_session_set(r->session, name, t, err);
+    return UB_OK;
+}
+
+static const ub_port *port_of(const ub_model *m, const char *name);
+
+/* A file cannot hold the dtypes that NumPy lacks: where the input has one of these, what stands for
+ * it in a file is converted. */
+static ub_status set(cli_run *r, const char *name, const ub_tensor *t, ub_error *err)
+{
+    const ub_port *port = port_of(r->model, name);
+    if (!port || port->dtype == t->dtype || ub_npy_dtype(port->dtype) != t->dtype)
+        return ub_session_set(r->session, name, t, err);
+    ub_tensor *cast = NULL;
+    ub_status st = ub_tensor_cast(&cast, t, port->dtype, err);
+    if (st == UB_OK)
+        st = keep(r, cast, err);
+    return st == UB_OK ? ub_session_set(r->session, name, cast, err) : st;
+}
+
+static ub_status give(cli_run *r, const char *name, ub_tensor *t, ub_error *err)
+{
+    ub_status st = keep(r, t, err);
+    return st == UB_OK ? set(r, name, t, err) : st;
 }
 
 static bool is_input(const ub_model *m, const char *name)
@@ -107,13 +129,13 @@ static ub_status give_archive(cli_run *r, const char *name, const char *path, ub
         return st;
     r->archives[r->n_archives++] = z;
     if (ub_npz_count(z) == 1 && (name || !is_input(r->model, ub_npz_name(z, 0))))
-        return ub_session_set(r->session, name, ub_npz_tensor(z, 0), err);
+        return set(r, name, ub_npz_tensor(z, 0), err);
     int given = 0;
     for (int i = 0; i < ub_npz_count(z) && st == UB_OK; i++) {
         const char *key = ub_npz_name(z, i);
         if (name ? strcmp(name, key) != 0 : !is_input(r->model, key))
             continue;
-        st = ub_session_set(r->session, key, ub_npz_tensor(z, i), err);
+        st = set(r, key, ub_npz_tensor(z, i), err);
         given++;
     }
     if (st == UB_OK && !given && !name && ub_model_input_count(r->model) == 0)

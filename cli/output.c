@@ -148,8 +148,8 @@ static json_t *tensor_json(const char *name, const ub_tensor *t, bool all)
     stats s;
     ub_tensor *f = NULL, *i = NULL;
     json_t *o = json_object(), *shape = json_array();
-    bool real = t->dtype == UB_F32 || t->dtype == UB_F64 || t->dtype == UB_F16 ||
-                t->dtype == UB_BF16 || t->dtype == UB_U64;
+    const ub_dtype kind = ub_npy_dtype(t->dtype);
+    bool real = kind == UB_F32 || kind == UB_F64 || kind == UB_F16 || kind == UB_U64;
     for (int d = 0; d < t->rank; d++)
         json_array_append_new(shape, json_integer(t->dims[d]));
     json_object_set_new(o, "what", cli_json_text(name));
@@ -255,13 +255,12 @@ static void print_element(FILE *f, const ub_tensor *t, int64_t i)
 /* What print_element() can print, without loss. */
 static ub_dtype printable(ub_dtype d)
 {
-    switch (d) {
+    switch (ub_npy_dtype(d)) {
     case UB_F64:
     case UB_U64:
         return d;
     case UB_F32:
     case UB_F16:
-    case UB_BF16:
         return UB_F32;
     default:
         return UB_I64;

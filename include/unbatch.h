@@ -63,7 +63,14 @@ typedef struct ub_error {
 
 enum { UB_MAX_RANK = 16 };
 
-/* Element types. The numbers are those of ONNX's TensorProto.DataType. */
+/*
+ * Element types. The numbers are those of ONNX's TensorProto.DataType.
+ *
+ * Kinds of fewer than eight bits take a byte each in memory (so that any view of them can be
+ * strided): int4 and int2 as the int8_t of that value, uint4 and uint2 as the uint8_t, the small
+ * floats as their bits, the upper bits of the byte 0. Files pack them; they are unpacked on the way
+ * in.
+ */
 typedef enum ub_dtype {
     UB_UNDEFINED = 0,
     UB_F32 = 1,
@@ -79,12 +86,27 @@ typedef enum ub_dtype {
     UB_F64 = 11,
     UB_U32 = 12,
     UB_U64 = 13,
-    UB_BF16 = 16
+    UB_C64 = 14,  /* complex: known by name, has no storage here */
+    UB_C128 = 15, /* the same */
+    UB_BF16 = 16,
+    UB_F8E4M3FN = 17,   /* no infinity */
+    UB_F8E4M3FNUZ = 18, /* no infinity, no -0 */
+    UB_F8E5M2 = 19,
+    UB_F8E5M2FNUZ = 20, /* no infinity, no -0 */
+    UB_U4 = 21,
+    UB_I4 = 22,
+    UB_F4E2M1 = 23, /* neither infinity nor NaN */
+    UB_F8E8M0 = 24, /* powers of two and NaN: the scales of MX formats */
+    UB_U2 = 25,
+    UB_I2 = 26,
+    UB_F6E2M3 = 27, /* neither infinity nor NaN */
+    UB_F6E3M2 = 28  /* the same */
 } ub_dtype;
 
 /* Bytes of one element, 0 where the dtype has no storage here. */
 UB_API size_t ub_dtype_size(ub_dtype dtype);
-/* NumPy's name ("float32", "bool", "bfloat16"), "undefined" for an unknown number. */
+/* NumPy's name ("float32", "bool") or that of ml_dtypes ("bfloat16", "float8_e4m3fn", "int4");
+ * "undefined" for an unknown number. */
 UB_API const char *ub_dtype_name(ub_dtype dtype);
 /* The dtype NumPy's name stands for, UB_UNDEFINED if none. */
 UB_API ub_dtype ub_dtype_from_name(const char *name);
@@ -189,6 +211,9 @@ UB_API ub_status ub_tensor_random_normal(ub_tensor **out, int rank, const int64_
 /* Reads a .npy file, format 1 to 3, either byte order, C or Fortran order. Large files in the
  * machine's byte order are mapped, not read. */
 UB_API ub_status ub_npy_load(ub_tensor **out, const char *path, ub_error *err);
+/* The dtype a .npy file has for it: what NumPy lacks becomes float32 (bfloat16 and the smaller
+ * floats), int8 (int4, int2) or uint8 (uint4, uint2), with the same values. */
+UB_API ub_dtype ub_npy_dtype(ub_dtype dtype);
 /* Writes a .npy file: to a temporary name in the same folder first, then renamed. */
 UB_API ub_status ub_npy_save(const char *path, const ub_tensor *t, ub_error *err);
 /* Reads .npy bytes from memory; the elements are copied. */

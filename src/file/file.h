@@ -68,6 +68,18 @@ void ubp_npy_to_host(const ubp_npy_header *h, void *data, size_t bytes);
 /* The header NumPy would write for row-major elements of t. */
 ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err);
 
+/* npy.c: what is written for a tensor. */
+typedef struct ubp_npy_written {
+    ubp_text header;
+    const void *bytes; /* the elements: t's own, or those of copy */
+    size_t size;
+    ub_tensor *copy;
+} ubp_npy_written;
+
+/* t must stay until the result is released. */
+ub_status ubp_npy_encode(ubp_npy_written *out, const ub_tensor *t, ub_error *err);
+void ubp_npy_written_release(ubp_npy_written *w);
+
 /* ---- zip.c -------------------------------------------------------------------------------------
  */
 

@@ -108,27 +108,51 @@ ub_status ub_npy_load(ub_tensor **out, const char *path, ub_error *err)
 /* ---- Writing ----------------------------------------------------------------------------------
  */
 
-/* The elements row-major: t itself, or a copy to be freed. */
-static ub_status row_major(const ub_tensor **elements, ub_tensor **copy, const ub_tensor *t,
-                           ub_error *err)
+ub_dtype ub_npy_dtype(ub_dtype dtype)
 {
-    *copy = NULL;
-    *elements = t;
-    if (!ub_tensor_is_contiguous(t)) {
-        UBP_TRY(ub_tensor_copy(copy, t, err));
-        *elements = *copy;
+    switch (dtype) {
+    case UB_I4:
+    case UB_I2:
+        return UB_I8;
+    case UB_U4:
+    case UB_U2:
+        return UB_U8;
+    default:
+        return dtype == UB_BF16 || ubp_is_narrow_float(dtype) ? UB_F32 : dtype;
     }
-    return UB_OK;
 }
 
-static ub_status write_file(const char *path, const ubp_text *header, const ub_tensor *elements,
-                            ub_error *err)
+ub_status ubp_npy_encode(ubp_npy_written *out, const ub_tensor *t, ub_error *err)
+{
+    ub_tensor as = *t;
+    as.dtype = ub_npy_dtype(t->dtype);
+    *out = (ubp_npy_written){.bytes = t->data, .size = ubp_tensor_bytes(&as)};
+    ub_status status = ubp_npy_header_text(&out->header, &as, err);
+    if (status == UB_OK && as.dtype != t->dtype)
+        status = ub_tensor_cast(&out->copy, t, as.dtype, err);
+    else if (status == UB_OK && !ub_tensor_is_contiguous(t))
+        status = ub_tensor_copy(&out->copy, t, err);
+    if (status == UB_OK && out->copy)
+        out->bytes = out->copy->data;
+    if (status != UB_OK)
+        ubp_npy_written_release(out);
+    return status;
+}
+
+void ubp_npy_written_release(ubp_npy_written *w)
+{
+    ub_tensor_free(w->copy);
+    ubp_text_free(&w->header);
+    *w = (ubp_npy_written){0};
+}
+
+static ub_status write_file(const char *path, const ubp_npy_written *w, ub_error *err)
 {
     ubp_output file;
     UBP_TRY(ubp_output_open(&file, path, err));
-    ub_status status = ubp_output_write(&file, header->s, header->len, err);
+    ub_status status = ubp_output_write(&file, w->header.s, w->header.len, err);
     if (status == UB_OK)
-        status = ubp_output_write(&file, elements->data, ubp_tensor_bytes(elements), err);
+        status = ubp_output_write(&file, w->bytes, w->size, err);
     if (status == UB_OK)
         return ubp_output_commit(&file, err);
     ubp_output_abort(&file);
@@ -137,40 +161,28 @@ static ub_status write_file(const char *path, const ubp_text *header, const ub_t
 
 ub_status ub_npy_save(const char *path, const ub_tensor *t, ub_error *err)
 {
-    ubp_text header = {0};
-    const ub_tensor *elements = NULL;
-    ub_tensor *copy = NULL;
-    ub_status status = ubp_npy_header_text(&header, t, err);
-    if (status == UB_OK)
-        status = row_major(&elements, &copy, t, err);
-    if (status == UB_OK)
-        status = write_file(path, &header, elements, err);
-    ub_tensor_free(copy);
-    ubp_text_free(&header);
+    ubp_npy_written w;
+    UBP_TRY(ubp_npy_encode(&w, t, err));
+    const ub_status status = write_file(path, &w, err);
+    ubp_npy_written_release(&w);
     return status;
 }
 
 ub_status ub_npy_format(char **out, size_t *size, const ub_tensor *t, ub_error *err)
 {
-    ubp_text text = {0};
-    const ub_tensor *elements = NULL;
-    ub_tensor *copy = NULL;
+    ubp_npy_written w;
     *out = NULL;
     *size = 0;
-    ub_status status = ubp_npy_header_text(&text, t, err);
-    if (status == UB_OK)
-        status = row_major(&elements, &copy, t, err);
-    if (status == UB_OK) {
-        ubp_text_addn(&text, elements->data, ubp_tensor_bytes(elements));
-        if (text.failed)
-            status = ubp_fail_memory(err, text.len + ubp_tensor_bytes(elements));
-    }
-    ub_tensor_free(copy);
-    if (status == UB_OK) {
-        *out = text.s;
-        *size = text.len;
+    UBP_TRY(ubp_npy_encode(&w, t, err));
+    ub_status status = UB_OK;
+    ubp_text_addn(&w.header, w.bytes, w.size);
+    if (w.header.failed) {
+        status = ubp_fail_memory(err, w.header.len + w.size);
     } else {
-        ubp_text_free(&text);
+        *out = w.header.s;
+        *size = w.header.len;
+        w.header = (ubp_text){0};
     }
+    ubp_npy_written_release(&w);
     return status;
 }

@@ -129,7 +129,7 @@ static const char *refusal(char kind)
     case 'O':
         return "Python objects are pickled, and a pickle is a program";
     case 'V':
-        return "raw bytes have no meaning here (save bfloat16 as float32)";
+        return "raw bytes have no meaning here (save bfloat16 and float8 as float32)";
     case 'f':
         return "floats have 16, 32 or 64 bits";
     case 'c':
@@ -328,9 +328,6 @@ static const char *descr_of(ub_dtype dtype)
 ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err)
 {
     const char *descr = descr_of(t->dtype);
-    if (t->dtype == UB_BF16)
-        return ubp_fail(err, UB_ERR_UNSUPPORTED,
-                        "NumPy has no bfloat16: cast to float32 before saving");
     if (!descr)
         return ubp_fail(err, UB_ERR_UNSUPPORTED, "arrays of %s cannot be saved",
                         ub_dtype_name(t->dtype));

@@ -297,9 +297,8 @@ const ub_tensor *ub_npz_tensor(const ub_npz *z, int i)
 
 /* One member as it is written: libzip reads it from these two places when the archive is closed. */
 typedef struct part {
-    ubp_text name;                  /* with ".npy" */
-    ubp_text header;                /* of the .npy */
-    ub_tensor *copy;                /* owned; NULL where the tensor is row-major already */
+    ubp_text name; /* with ".npy" */
+    ubp_npy_written npy;
     zip_buffer_fragment_t bytes[2]; /* the header, the elements */
 } part;
 
@@ -308,13 +307,10 @@ static ub_status part_make(part *p, const char *name, const ub_tensor *t, ub_err
     ubp_text_addf(&p->name, "%s.npy", name);
     if (p->name.failed)
         return ubp_fail_memory(err, strlen(name) + 5);
-    UBP_TRY(ubp_npy_header_text(&p->header, t, err));
-    if (!ub_tensor_is_contiguous(t)) {
-        UBP_TRY(ub_tensor_copy(&p->copy, t, err));
-        t = p->copy;
-    }
-    p->bytes[0] = (zip_buffer_fragment_t){(zip_uint8_t *)p->header.s, p->header.len};
-    p->bytes[1] = (zip_buffer_fragment_t){t->data, ubp_tensor_bytes(t)};
+    UBP_TRY(ubp_npy_encode(&p->npy, t, err));
+    p->bytes[0] = (zip_buffer_fragment_t){(zip_uint8_t *)p->npy.header.s, p->npy.header.len};
+    /* libzip only reads it. */
+    p->bytes[1] = (zip_buffer_fragment_t){(zip_uint8_t *)(uintptr_t)p->npy.bytes, p->npy.size};
     return UB_OK;
 }
 
@@ -322,8 +318,7 @@ static void parts_free(part *parts, int n)
 {
     for (int i = 0; parts && i < n; i++) {
         ubp_text_free(&parts[i].name);
-        ubp_text_free(&parts[i].header);
-        ub_tensor_free(parts[i].copy);
+        ubp_npy_written_release(&parts[i].npy);
     }
     ubp_free(parts);
 }

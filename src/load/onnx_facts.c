@@ -202,7 +202,7 @@ static ub_dtype output_dtype(const ubp_onnx_scope *s, const ubp_node *n, type_ru
         break;
     }
     const ubp_attr *to = ubp_node_attr(n, "to"); /* Cast */
-    const bool known = to && to->kind == UBP_ATTR_INT && to->i > 0 && to->i <= UB_BF16;
+    const bool known = to && to->kind == UBP_ATTR_INT && to->i > 0 && to->i <= INT16_MAX;
     return known && ub_dtype_size((ub_dtype)to->i) > 0 ? (ub_dtype)to->i : UB_UNDEFINED;
 }
 

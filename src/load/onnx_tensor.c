@@ -3,6 +3,7 @@
  * TensorProto. Elements lie in raw_data (little-endian, as here), in a typed list (float_data,
  * int32_data, ...), or in another file. raw_data and packed floats are the same bytes, so both stay
  * views; lists of varints are decoded into the arena, which takes at most eight times their bytes.
+ * Kinds under eight bits are packed in files and unpacked into the arena.
  */
 #include "load/onnx.h"
 
@@ -32,13 +33,8 @@ enum { SMALL_BYTES = 512 };
 
 const char *ubp_onnx_dtype_name(int dtype)
 {
-    static const char *const names[] = {
-        "undefined",      "float32",    "uint8",          "int8",       "uint16",    "int16",
-        "int32",          "int64",      "string",         "bool",       "float16",   "float64",
-        "uint32",         "uint64",     "complex64",      "complex128", "bfloat16",  "float8e4m3fn",
-        "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4",      "int4",      "float4e2m1",
-        "float8e8m0",     "uint2",      "int2",           "float6e2m3", "float6e3m2"};
-    return dtype >= 0 && dtype < UBP_COUNT(names) ? names[dtype] : NULL;
+    const char *name = ub_dtype_name((ub_dtype)dtype);
+    return dtype == UB_UNDEFINED || strcmp(name, "undefined") != 0 ? name : NULL;
 }
 
 /* ---- What the message says ------------------------------------------------------------------- */
@@ -192,11 +188,28 @@ static uint32_t typed_field(ub_dtype dtype, int *wire)
     }
 }
 
+/* Elements that one entry of raw_data or of a typed list of bytes packs together, in bits: those of
+ * six bits have an entry each in a list. */
+static bool is_packed(ub_dtype dtype, bool in_list)
+{
+    const int bits = ubp_dtype_bits(dtype);
+    return bits == 2 || bits == 4 || (bits == 6 && !in_list);
+}
+
+/* Bytes of `count` elements as files pack them. */
+static size_t packed_size(ub_dtype dtype, size_t count)
+{
+    const size_t bits = (size_t)ubp_dtype_bits(dtype);
+    return count / 8 * bits + (count % 8 * bits + 7) / 8;
+}
+
 /* Writes one element, keeping the low bits: a list of int32 holds every smaller type. */
 static void put(uint8_t *at, ub_dtype dtype, uint64_t value)
 {
     if (dtype == UB_BOOL)
         value = value != 0;
+    else if (ubp_dtype_bits(dtype) == 6)
+        value &= 0x3f;
     memcpy(at, &value, ub_dtype_size(dtype));
 }
 
@@ -319,6 +332,26 @@ static ub_status use_typed(ub_tensor *out, const ubp_onnx_weight *w, size_t size
     return d.dst ? decode(&d) : ubp_fail_memory(err, size);
 }
 
+/* Packed elements: from raw_data, another file, or a list whose entries are the packed bytes. */
+static ub_status use_packed(ub_tensor *out, const ubp_onnx_weight *w, const uint8_t *bytes,
+                            ubp_arena *arena, ub_error *err)
+{
+    const int64_t count = ub_tensor_count(out);
+    ub_tensor entries = *out;
+    if (!bytes) {
+        /* The list is read as the bytes it holds. */
+        const int64_t size = (int64_t)packed_size(out->dtype, (size_t)count);
+        UBP_TRY(ubp_tensor_describe(&entries, UB_U8, 1, &size, err));
+        UBP_TRY(use_typed(&entries, w, (size_t)size, false, arena, err));
+        bytes = entries.data;
+    }
+    out->data = ubp_arena_alloc(arena, (size_t)count);
+    if (!out->data)
+        return ubp_fail_memory(err, (size_t)count);
+    ubp_narrow_unpack(out->data, bytes, out->dtype, count);
+    return UB_OK;
+}
+
 ub_status ubp_onnx_weight_tensor(ub_tensor *out, const ubp_onnx_weight *w, ubp_onnx *o,
                                  ubp_arena *arena, ub_error *err)
 {
@@ -330,16 +363,21 @@ ub_status ubp_onnx_weight_tensor(ub_tensor *out, const ubp_onnx_weight *w, ubp_o
         return ubp_fail(err, UB_ERR_FILE, "tensor '%s' has the impossible shape %s", w->name,
                         ubp_shape_text(text, w->rank, w->dims));
     }
-    const size_t size = ubp_tensor_bytes(out);
+    const bool listed = !w->is_external && (!w->raw.data || (w->raw.size == 0 && w->typed));
+    const bool packed = is_packed(out->dtype, listed);
+    const size_t size =
+        packed ? packed_size(out->dtype, ubp_tensor_bytes(out)) : ubp_tensor_bytes(out);
     if (w->is_external) {
         const uint8_t *bytes = NULL;
         if (!o)
             return ubp_fail(err, UB_ERR_FILE, "tensor '%s' lies in another file", w->name);
         UBP_TRY(ubp_onnx_external(o, w, size, &bytes));
-        return use_bytes(out, bytes, size, true, arena, err);
+        return packed ? use_packed(out, w, bytes, arena, err)
+                      : use_bytes(out, bytes, size, true, arena, err);
     }
-    if (!w->raw.data || (w->raw.size == 0 && w->typed))
-        return use_typed(out, w, size, o != NULL, arena, err);
+    if (listed)
+        return packed ? use_packed(out, w, NULL, arena, err)
+                      : use_typed(out, w, size, o != NULL, arena, err);
     if (w->raw.size != size) {
         char text[UBP_SHAPE_TEXT];
         const int64_t offset = ubp_onnx_offset(&w->message, w->raw.data);
@@ -348,7 +386,8 @@ ub_status ubp_onnx_weight_tensor(ub_tensor *out, const ubp_onnx_weight *w, ubp_o
                            w->name, ubp_shape_text(text, w->rank, w->dims),
                            ub_dtype_name(out->dtype), size, w->raw.size);
     }
-    return use_bytes(out, w->raw.data, size, o != NULL, arena, err);
+    return packed ? use_packed(out, w, w->raw.data, arena, err)
+                  : use_bytes(out, w->raw.data, size, o != NULL, arena, err);
 }
 
 ub_status ubp_onnx_tensor(ub_tensor *out, const char **name, ubp_proto message, ubp_arena *arena,

@@ -64,8 +64,7 @@ static ub_status read_tensor(ubp_value *v, ubp_proto message, ubp_arena *arena, 
             return UB_OK;
         if (f.number == TENSOR_ELEM) {
             UBP_TRY(ubp_onnx_want(&message, &f, 0, err));
-            const bool known = f.value <= UB_BF16 && ubp_onnx_dtype_name((int)f.value) != NULL;
-            v->dtype = known ? (ub_dtype)f.value : UB_UNDEFINED;
+            v->dtype = f.value <= INT16_MAX ? (ub_dtype)f.value : UB_UNDEFINED;
             if (v->dtype != UB_STRING && ub_dtype_size(v->dtype) == 0)
                 v->dtype = UB_UNDEFINED;
         } else if (f.number == TENSOR_SHAPE) {

@@ -2,7 +2,7 @@
 /*
  * What changes the dtype or nothing at all: Cast, CastLike, BitCast, Identity, and Dropout (which
  * in a trained model is the identity). ONNX operators Cast 28, CastLike 25, BitCast 26, Identity
- * 25, Dropout 22. Strings, complex numbers and floats of 8 bits and less are refused by name.
+ * 25, Dropout 22. Complex numbers are refused by name.
  */
 #include "ops/elementwise.h"
 
@@ -21,14 +21,37 @@ static bool same_view(const ubp_call *c, int64_t *offset)
 /* ---- Cast, CastLike ----------------------------------------------------------------------------
  */
 
+typedef enum cast_rounding { ROUND_UP, ROUND_DOWN, ROUND_NEAREST } cast_rounding;
+
 typedef struct cast_attr {
     int64_t to;
+    bool saturate;          /* to floats of eight bits: too large becomes the largest */
+    cast_rounding rounding; /* to float8_e8m0fnu */
 } cast_attr;
+
+static ub_status cast_like_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err)
+{
+    cast_attr *a = attr;
+    int64_t saturate = 1;
+    const char *mode = "up";
+    (void)arena;
+    UBP_TRY(ubp_attr_int(node, "saturate", 1, &saturate, err));
+    UBP_TRY(ubp_attr_string(node, "round_mode", "up", &mode, err));
+    a->saturate = saturate != 0;
+    a->rounding = strcmp(mode, "down") == 0      ? ROUND_DOWN
+                  : strcmp(mode, "nearest") == 0 ? ROUND_NEAREST
+                                                 : ROUND_UP;
+    if (a->rounding != ROUND_UP || strcmp(mode, "up") == 0)
+        return UB_OK;
+    return ubp_fail(err, UB_ERR_FILE,
+                    "node '%s' (%s): round_mode is '%s', expected up, down or nearest", node->name,
+                    node->op_type, mode);
+}
 
 static ub_status cast_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err)
 {
     cast_attr *a = attr;
-    (void)arena;
+    UBP_TRY(cast_like_attrs(node, attr, arena, err));
     UBP_TRY(ubp_attr_int(node, "to", UB_UNDEFINED, &a->to, err));
     if (a->to != UB_UNDEFINED)
         return UB_OK;
@@ -36,38 +59,18 @@ static ub_status cast_attrs(const ubp_node *node, void *attr, ubp_arena *arena, 
                     node->op_type);
 }
 
-/* ONNX's name of a dtype this library has no storage for. */
-static const char *foreign_name(int64_t dtype)
-{
-    static const char *const names[] = {[8] = "string",
-                                        [14] = "complex64",
-                                        [15] = "complex128",
-                                        [17] = "float8e4m3fn",
-                                        [18] = "float8e4m3fnuz",
-                                        [19] = "float8e5m2",
-                                        [20] = "float8e5m2fnuz",
-                                        [21] = "uint4",
-                                        [22] = "int4",
-                                        [23] = "float4e2m1",
-                                        [24] = "float8e8m0",
-                                        [25] = "uint2",
-                                        [26] = "int2"};
-    return dtype >= 0 && dtype < UBP_COUNT(names) ? names[dtype] : NULL;
-}
-
 static ub_status cast_to(const ubp_call *c, int64_t to)
 {
     const ub_tensor *t = c->in[0];
     if (ub_dtype_size(t->dtype) == 0)
         return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "casts from %s are not supported",
-                           foreign_name(t->dtype) ? foreign_name(t->dtype) : "an unknown dtype");
-    if (to < 0 || to > UB_BF16 || ub_dtype_size((ub_dtype)to) == 0) {
-        const char *name = foreign_name(to);
-        if (name)
-            return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "casts to %s are not supported", name);
+                           ub_dtype_name(t->dtype));
+    if (to < 0 || to > INT16_MAX || strcmp(ub_dtype_name((ub_dtype)to), "undefined") == 0)
         return ubp_op_fail(c, UB_ERR_FILE, "casts to dtype %lld, which ONNX does not have",
                            (long long)to);
-    }
+    if (ub_dtype_size((ub_dtype)to) == 0)
+        return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "casts to %s are not supported",
+                           ub_dtype_name((ub_dtype)to));
     return ubp_set_out(c, 0, (ub_dtype)to, t->rank, t->dims);
 }
 
@@ -104,7 +107,46 @@ static bool cast_view(const ubp_call *c, int k, int64_t *offset)
 
 typedef struct cast_arg {
     ub_dtype dst, src;
+    const cast_attr *attr;
 } cast_arg;
+
+/* The exponent of |f|, rounded as asked; infinity and NaN are NaN. ONNX's rule is not ml_dtypes':
+ * the sign is dropped, and 0 is 2^-127. */
+static uint8_t to_e8m0(float f, const cast_attr *a)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    const uint32_t exponent = bits >> 23 & 0xff, fraction = bits & 0x7fffff, half = 0x400000;
+    bool up = a->rounding == ROUND_UP && fraction > 0;
+    if (exponent == 0xff)
+        return 0xff;
+    if (a->rounding == ROUND_NEAREST)
+        up = fraction > half || (fraction == half && exponent > 0);
+    if (exponent == 0xfe && a->saturate)
+        up = false;
+    return (uint8_t)(exponent + up);
+}
+
+/* n dense elements. */
+static void cast_dense(void *dst, const void *src, int64_t n, const cast_arg *a)
+{
+    enum { BLOCK = 256 };
+    float block[BLOCK];
+    uint8_t *out = dst;
+    if (!ubp_is_narrow_float(a->dst)) {
+        ubp_convert(dst, a->dst, src, a->src, n);
+        return;
+    }
+    for (int64_t done = 0; done < n; done += BLOCK) {
+        const int64_t m = n - done < BLOCK ? n - done : BLOCK;
+        ubp_convert(block, UB_F32, (const char *)src + done * (int64_t)ub_dtype_size(a->src),
+                    a->src, m);
+        for (int64_t i = 0; i < m; i++)
+            out[done + i] = a->dst == UB_F8E8M0
+                                ? to_e8m0(block[i], a->attr)
+                                : ubp_narrow_of_f32(block[i], a->dst, a->attr->saturate);
+    }
+}
 
 /* A row; rows with gaps go through small dense buffers. */
 static void cast_row(char *const *p, const int64_t *step, int64_t n, const void *arg)
@@ -115,14 +157,14 @@ static void cast_row(char *const *p, const int64_t *step, int64_t n, const void 
     const int64_t src_size = (int64_t)ub_dtype_size(a->src);
     char src[CHUNK * 8], dst[CHUNK * 8];
     if (step[0] == dst_size && step[1] == src_size) {
-        ubp_convert(p[0], a->dst, p[1], a->src, n);
+        cast_dense(p[0], p[1], n, a);
         return;
     }
     for (int64_t done = 0; done < n; done += CHUNK) {
         const int64_t m = n - done < CHUNK ? n - done : CHUNK;
         for (int64_t i = 0; i < m; i++)
             memcpy(src + i * src_size, p[1] + (done + i) * step[1], (size_t)src_size);
-        ubp_convert(dst, a->dst, src, a->src, m);
+        cast_dense(dst, src, m, a);
         for (int64_t i = 0; i < m; i++)
             memcpy(p[0] + (done + i) * step[0], dst + i * dst_size, (size_t)dst_size);
     }
@@ -130,7 +172,7 @@ static void cast_row(char *const *p, const int64_t *step, int64_t n, const void 
 
 static ub_status cast_ref(const ubp_call *c)
 {
-    const cast_arg arg = {c->out[0]->dtype, c->in[0]->dtype};
+    const cast_arg arg = {c->out[0]->dtype, c->in[0]->dtype, c->attr};
     const ub_tensor *operands[] = {c->out[0], c->in[0]};
     if (arg.dst == arg.src)
         ubp_tensor_move(c->out[0], c->in[0]);
@@ -163,13 +205,15 @@ const ubp_op ubp_op_CastLike = {
     .min_out = 1,
     .max_out = 1,
     .flags = UBP_STRIDED | UBP_CHEAP,
+    .attr_size = sizeof(cast_attr),
+    .attrs = cast_like_attrs,
     .infer = cast_like_infer,
     .batch = cast_batch,
     .view = cast_view,
     .ref = cast_ref,
 };
 
-/* ---- BitCast: the same bytes under another dtype of the same size ------------------------------
+/* ---- BitCast: the same bits under another dtype of as many --------------------------------------
  */
 
 static ub_status bit_cast_infer(const ubp_call *c)
@@ -178,22 +222,37 @@ static ub_status bit_cast_infer(const ubp_call *c)
     UBP_TRY(want_first(c));
     UBP_TRY(cast_to(c, a->to));
     ub_dtype from = c->in[0]->dtype, to = (ub_dtype)a->to;
-    if (ub_dtype_size(from) == ub_dtype_size(to))
+    if (from == UB_STRING || to == UB_STRING)
+        return ubp_op_fail(c, UB_ERR_SHAPE, "strings have no bits to reinterpret");
+    if (ubp_dtype_bits(from) == ubp_dtype_bits(to))
         return UB_OK;
     return ubp_op_fail(c, UB_ERR_SHAPE, "%s and %s have elements of different sizes",
                        ub_dtype_name(from), ub_dtype_name(to));
 }
 
+/* Of fewer than eight bits the rest of the byte hangs on the dtype. */
 static bool bit_cast_view(const ubp_call *c, int k, int64_t *offset)
 {
-    return k == 0 && same_view(c, offset);
+    return k == 0 && ubp_dtype_bits(c->in[0]->dtype) >= 8 && same_view(c, offset);
+}
+
+static void clean_row(char *const *p, const int64_t *step, int64_t n, const void *arg)
+{
+    const ub_dtype *dtype = arg;
+    for (int64_t i = 0; i < n; i++)
+        *(uint8_t *)(p[0] + i * step[0]) =
+            ubp_narrow_clean(*(const uint8_t *)(p[1] + i * step[1]), *dtype);
 }
 
 static ub_status bit_cast_ref(const ubp_call *c)
 {
     ub_tensor bytes = *c->in[0];
+    const ub_tensor *operands[] = {c->out[0], c->in[0]};
     bytes.dtype = c->out[0]->dtype;
-    ubp_tensor_move(c->out[0], &bytes);
+    if (ubp_dtype_bits(bytes.dtype) >= 8)
+        ubp_tensor_move(c->out[0], &bytes);
+    else
+        ubp_ew_walk(c->run, 2, operands, clean_row, &bytes.dtype);
     return UB_OK;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QuantizeLinear and DequantizeLinear between floats and int8, uint8, int16, uint16 (int32 to
- * dequantize), with a scale and a zero point for the tensor, for each index of an axis, or for each
- * block along an axis. y = saturate(round(x / scale) + zero), ties to even, the quotient rounded to
- * the scale's type; x = (y - zero) * scale in float32. ONNX opset 25.
+ * QuantizeLinear and DequantizeLinear between floats and the integers of 2 to 16 bits (int32 to
+ * dequantize) or the floats of 4 to 8 bits, with a scale and a zero point for the tensor, for each
+ * index of an axis, or for each block along an axis. y = saturate(round(x / scale) + zero), ties to
+ * even, the quotient rounded to the scale's type; x = (y - zero) * scale in float32. ONNX opset 28.
  */
 #include "ops/ops.h"
 
@@ -12,7 +12,7 @@
 #include <math.h>
 
 typedef struct quantize_attr {
-    int64_t axis, block, output, precision;
+    int64_t axis, block, output, precision, saturate;
 } quantize_attr;
 
 static ub_status quantize_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err)
@@ -23,6 +23,7 @@ static ub_status quantize_attrs(const ubp_node *node, void *attr, ubp_arena *are
     UBP_TRY(ubp_attr_int(node, "block_size", 0, &a->block, err));
     UBP_TRY(ubp_attr_int(node, "output_dtype", 0, &a->output, err));
     UBP_TRY(ubp_attr_int(node, "precision", 0, &a->precision, err));
+    UBP_TRY(ubp_attr_int(node, "saturate", 1, &a->saturate, err));
     enum { MOST = 127 }; /* of ONNX's TensorProto.DataType, with room */
     if (a->output < 0 || a->output > MOST || a->precision < 0 || a->precision > MOST)
         return ubp_fail(err, UB_ERR_FILE, "node '%s' (%s): output_dtype %lld, precision %lld",
@@ -87,17 +88,25 @@ static int64_t scale_of(const spread *s, int64_t at, int64_t *run)
 
 /* ---- Shape and samples ----------------------------------------------------------------------- */
 
+/* float8_e8m0fnu holds scales, not numbers. */
+static bool is_quantized_float(ub_dtype d)
+{
+    return ubp_is_narrow_float(d) && d != UB_F8E8M0;
+}
+
 static bool is_quantized(ub_dtype d)
 {
-    return d == UB_I8 || d == UB_U8 || d == UB_I16 || d == UB_U16;
+    return d == UB_I8 || d == UB_U8 || d == UB_I16 || d == UB_U16 || ubp_is_narrow_integer(d) ||
+           is_quantized_float(d);
 }
 
 static ub_status want_scale(const ubp_call *call)
 {
     ub_dtype d = call->in[1]->dtype;
-    if (d != UB_F32 && d != UB_F16 && d != UB_BF16)
-        return ubp_op_fail(call, UB_ERR_UNSUPPORTED,
-                           "a scale of type %s is not supported (float32, float16, bfloat16 are)",
+    if (d != UB_F32 && d != UB_F16 && d != UB_BF16 && d != UB_F8E8M0 && d != UB_I32)
+        return ubp_op_fail(call, UB_ERR_SHAPE,
+                           "the scale is %s, expected float32, float16, bfloat16, float8_e8m0fnu "
+                           "or int32",
                            ub_dtype_name(d));
     if (ubp_has_in(call, 2) && !ubp_same_dims(call->in[1], call->in[2]) &&
         ub_tensor_count(call->in[2]) != 1)
@@ -106,23 +115,12 @@ static ub_status want_scale(const ubp_call *call)
     return find_spread(call, &s);
 }
 
-/* Kinds that only quantisation uses have no ub_dtype. */
-static const char *kind_name(ub_dtype d)
-{
-    static const char *const narrow[] = {"float8e4m3fn",   "float8e4m3fnuz", "float8e5m2",
-                                         "float8e5m2fnuz", "uint4",          "int4",
-                                         "float4e2m1",     "float8e8m0",     "uint2",
-                                         "int2",           "float6e2m3",     "float6e3m2"};
-    enum { FIRST = 17 }; /* of ONNX's TensorProto.DataType */
-    int i = (int)d;
-    return i >= FIRST && i < FIRST + UBP_COUNT(narrow) ? narrow[i - FIRST] : ub_dtype_name(d);
-}
-
 static ub_status refuse(const ubp_call *call, ub_dtype d)
 {
-    return ubp_op_fail(call, UB_ERR_UNSUPPORTED,
-                       "quantisation as %s is not supported (int8, uint8, int16, uint16 are)",
-                       kind_name(d));
+    return ubp_op_fail(call, UB_ERR_SHAPE,
+                       "%s is no quantised type, expected an integer of at most 16 bits or a float "
+                       "of at most 8",
+                       ub_dtype_name(d));
 }
 
 static ub_status quantize_infer(const ubp_call *call)
@@ -133,12 +131,15 @@ static ub_status quantize_infer(const ubp_call *call)
     if (!ubp_is_float(x->dtype) && x->dtype != UB_I32)
         return ubp_op_fail(call, UB_ERR_SHAPE, "input 0 is %s, expected floats or int32",
                            ub_dtype_name(x->dtype));
+    if (a->precision && !ubp_is_float((ub_dtype)a->precision))
+        return ubp_op_fail(call, UB_ERR_SHAPE, "the precision is %s, expected floats",
+                           ub_dtype_name((ub_dtype)a->precision));
     UBP_TRY(want_scale(call));
     if (ubp_has_in(call, 2))
         out = call->in[2]->dtype;
     if (a->output && out != (ub_dtype)a->output)
         return ubp_op_fail(call, UB_ERR_SHAPE, "the zero point is %s, output_dtype says %s",
-                           ub_dtype_name(out), kind_name((ub_dtype)a->output));
+                           ub_dtype_name(out), ub_dtype_name((ub_dtype)a->output));
     if (!is_quantized(out))
         return refuse(call, out);
     return ubp_set_out(call, 0, out, x->rank, x->dims);
@@ -155,8 +156,9 @@ static ub_status dequantize_infer(const ubp_call *call)
     if (ubp_has_in(call, 2))
         UBP_TRY(ubp_want_same_dtype(call, 0, 2));
     if (!ubp_is_float(out))
-        return ubp_op_fail(call, UB_ERR_UNSUPPORTED, "output_dtype %s is not supported",
-                           kind_name(out));
+        return ubp_op_fail(call, UB_ERR_SHAPE,
+                           "the output would be %s, expected floats (output_dtype says which)",
+                           ub_dtype_name(out));
     return ubp_set_out(call, 0, out, x->rank, x->dims);
 }
 
@@ -195,11 +197,11 @@ enum { CHUNK = 256 };
 typedef struct quantize {
     spread spread;
     const ub_tensor *x, *y;
-    const float *scale;  /* [scales] */
-    const int32_t *zero; /* [scales] */
+    const double *scale, *zero; /* [scales] */
     bool dequantize;
+    bool saturate;      /* to floats */
     ub_dtype precision; /* of the quotient */
-    int32_t low, high;  /* of the quantised type */
+    int32_t low, high;  /* of the quantised integers */
 } quantize;
 
 static double to_precision(ub_dtype d, double q)
@@ -211,7 +213,7 @@ static double to_precision(ub_dtype d, double q)
     return d == UB_F64 ? q : (double)(float)q;
 }
 
-static int32_t saturate(const quantize *j, double v)
+static int32_t clamp(const quantize *j, double v)
 {
     if (!(v > (double)j->low)) /* NaN too */
         return j->low;
@@ -224,21 +226,28 @@ static void quantize_run(const quantize *j, int64_t at, int64_t n, int64_t k)
     double x[CHUNK];
     int32_t q[CHUNK];
     int64_t in = (int64_t)ub_dtype_size(j->x->dtype), out = (int64_t)ub_dtype_size(j->y->dtype);
-    double scale = (double)j->scale[k], zero = (double)j->zero[k];
+    const double scale = j->scale[k], zero = j->zero[k];
+    uint8_t *bytes = (uint8_t *)j->y->data + at;
     ubp_convert(x, UB_F64, (const char *)j->x->data + at * in, j->x->dtype, n);
+    if (is_quantized_float(j->y->dtype)) {
+        for (int64_t i = 0; i < n; i++)
+            bytes[i] = ubp_narrow_of_f32((float)(to_precision(j->precision, x[i] / scale) + zero),
+                                         j->y->dtype, j->saturate);
+        return;
+    }
     for (int64_t i = 0; i < n; i++)
-        q[i] = saturate(j, rint(to_precision(j->precision, x[i] / scale)) + zero);
+        q[i] = clamp(j, rint(to_precision(j->precision, x[i] / scale)) + zero);
     ubp_convert((char *)j->y->data + at * out, j->y->dtype, q, UB_I32, n);
 }
 
 static void dequantize_run(const quantize *j, int64_t at, int64_t n, int64_t k)
 {
-    int32_t q[CHUNK];
+    double q[CHUNK];
     float x[CHUNK];
     int64_t in = (int64_t)ub_dtype_size(j->x->dtype), out = (int64_t)ub_dtype_size(j->y->dtype);
-    ubp_convert(q, UB_I32, (const char *)j->x->data + at * in, j->x->dtype, n);
+    ubp_convert(q, UB_F64, (const char *)j->x->data + at * in, j->x->dtype, n);
     for (int64_t i = 0; i < n; i++)
-        x[i] = (float)((int64_t)q[i] - j->zero[k]) * j->scale[k];
+        x[i] = (float)(q[i] - j->zero[k]) * (float)j->scale[k];
     ubp_convert((char *)j->y->data + at * out, j->y->dtype, x, UB_F32, n);
 }
 
@@ -257,21 +266,21 @@ static void run_chunks(void *arg, int64_t begin, int64_t end)
     }
 }
 
-/* Scales as float32, zero points as int32, one each. */
+/* Scales and zero points as float64, one each. */
 static ub_status load_scales(const ubp_call *call, quantize *j)
 {
     const ub_tensor *scale = call->in[1], *zero = ubp_has_in(call, 2) ? call->in[2] : NULL;
     int64_t n = ub_tensor_count(scale);
-    float *s = ubp_run_scratch(call, (size_t)n * sizeof *s);
-    int32_t *z = ubp_run_scratch(call, (size_t)n * sizeof *z);
+    double *s = ubp_run_scratch(call, (size_t)n * sizeof *s);
+    double *z = ubp_run_scratch(call, (size_t)n * sizeof *z);
     if (!s || !z)
         return UB_ERR_MEMORY;
-    ubp_convert(s, UB_F32, scale->data, scale->dtype, n);
+    ubp_convert(s, UB_F64, scale->data, scale->dtype, n);
     bool one = zero && ub_tensor_count(zero) == 1;
     if (zero && !one)
-        ubp_convert(z, UB_I32, zero->data, zero->dtype, n);
+        ubp_convert(z, UB_F64, zero->data, zero->dtype, n);
     for (int64_t i = 0; i < n && (!zero || one); i++)
-        z[i] = zero ? (int32_t)ubp_read_i64(zero->data, zero->dtype) : 0;
+        z[i] = zero ? ubp_read_f64(zero->data, zero->dtype) : 0;
     j->scale = s;
     j->zero = z;
     return UB_OK;
@@ -281,15 +290,20 @@ static ub_status run(const ubp_call *call, bool dequantize)
 {
     const quantize_attr *a = call->attr;
     quantize j = {.x = call->in[0], .y = call->out[0], .dequantize = dequantize};
-    int bits = (int)ub_dtype_size(j.y->dtype) * 8;
+    const ub_dtype kind = j.y->dtype;
+    const int bits = ubp_dtype_bits(kind);
     if (ub_tensor_count(j.x) == 0)
         return UB_OK;
     UBP_TRY(find_spread(call, &j.spread));
     UBP_TRY(load_scales(call, &j));
     j.precision = a->precision ? (ub_dtype)a->precision : call->in[1]->dtype;
-    if (!dequantize) {
-        j.low = ubp_is_signed(j.y->dtype) ? -(1 << (bits - 1)) : 0;
-        j.high = ubp_is_signed(j.y->dtype) ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
+    if (j.precision == UB_I32)
+        j.precision = UB_F64;
+    j.saturate = a->saturate != 0;
+    if (!dequantize && !is_quantized_float(kind)) {
+        const bool has_sign = ubp_is_signed(kind) || kind == UB_I4 || kind == UB_I2;
+        j.low = has_sign ? -(1 << (bits - 1)) : 0;
+        j.high = has_sign ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
     }
     ubp_run_parallel(call->run, (ub_tensor_count(j.x) - 1) / CHUNK + 1, 16, run_chunks, &j);
     return UB_OK;

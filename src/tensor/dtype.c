@@ -10,22 +10,37 @@
 static const struct {
     const char *name;
     size_t size;
+    int bits; /* where they are fewer than the byte's */
 } types[] = {
-    [UB_UNDEFINED] = {"undefined", 0},
-    [UB_F32] = {"float32", 4},
-    [UB_U8] = {"uint8", 1},
-    [UB_I8] = {"int8", 1},
-    [UB_U16] = {"uint16", 2},
-    [UB_I16] = {"int16", 2},
-    [UB_I32] = {"int32", 4},
-    [UB_I64] = {"int64", 8},
-    [UB_STRING] = {"string", 0},
-    [UB_BOOL] = {"bool", 1},
-    [UB_F16] = {"float16", 2},
-    [UB_F64] = {"float64", 8},
-    [UB_U32] = {"uint32", 4},
-    [UB_U64] = {"uint64", 8},
-    [UB_BF16] = {"bfloat16", 2},
+    [UB_UNDEFINED] = {"undefined", 0, 0},
+    [UB_F32] = {"float32", 4, 0},
+    [UB_U8] = {"uint8", 1, 0},
+    [UB_I8] = {"int8", 1, 0},
+    [UB_U16] = {"uint16", 2, 0},
+    [UB_I16] = {"int16", 2, 0},
+    [UB_I32] = {"int32", 4, 0},
+    [UB_I64] = {"int64", 8, 0},
+    [UB_STRING] = {"string", 0, 0},
+    [UB_BOOL] = {"bool", 1, 0},
+    [UB_F16] = {"float16", 2, 0},
+    [UB_F64] = {"float64", 8, 0},
+    [UB_U32] = {"uint32", 4, 0},
+    [UB_U64] = {"uint64", 8, 0},
+    [UB_C64] = {"complex64", 0, 0},
+    [UB_C128] = {"complex128", 0, 0},
+    [UB_BF16] = {"bfloat16", 2, 0},
+    [UB_F8E4M3FN] = {"float8_e4m3fn", 1, 0},
+    [UB_F8E4M3FNUZ] = {"float8_e4m3fnuz", 1, 0},
+    [UB_F8E5M2] = {"float8_e5m2", 1, 0},
+    [UB_F8E5M2FNUZ] = {"float8_e5m2fnuz", 1, 0},
+    [UB_U4] = {"uint4", 1, 4},
+    [UB_I4] = {"int4", 1, 4},
+    [UB_F4E2M1] = {"float4_e2m1fn", 1, 4},
+    [UB_F8E8M0] = {"float8_e8m0fnu", 1, 0},
+    [UB_U2] = {"uint2", 1, 2},
+    [UB_I2] = {"int2", 1, 2},
+    [UB_F6E2M3] = {"float6_e2m3fn", 1, 6},
+    [UB_F6E3M2] = {"float6_e3m2fn", 1, 6},
 };
 
 static bool known(ub_dtype dtype)
@@ -49,6 +64,13 @@ ub_dtype ub_dtype_from_name(const char *name)
         if (types[i].name && strcmp(types[i].name, name) == 0)
             return (ub_dtype)i;
     return UB_UNDEFINED;
+}
+
+int ubp_dtype_bits(ub_dtype dtype)
+{
+    if (!known(dtype))
+        return 0;
+    return types[dtype].bits ? types[dtype].bits : (int)types[dtype].size * 8;
 }
 
 double ubp_read_f64(const void *p, ub_dtype dtype)

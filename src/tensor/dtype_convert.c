@@ -131,7 +131,8 @@ static void from_bool(void *dst, ub_dtype type, const u8_at *s, int64_t n)
     }
 }
 
-/* Between the types with arithmetic of their own (all but float16 and bfloat16). */
+/* Between the types with arithmetic of their own (the carriers below, float64, bool and the other
+ * integers). */
 static void convert_native(void *dst, ub_dtype dst_type, const void *src, ub_dtype src_type,
                            int64_t n)
 {
@@ -174,51 +175,89 @@ static void convert_native(void *dst, ub_dtype dst_type, const void *src, ub_dty
     }
 }
 
-static void widen_half(float *dst, const u16_at *src, ub_dtype type, int64_t n)
+/* ---- Types that are only kept: they pass through float32 or int32 ------------------------------
+ */
+
+/* The type with arithmetic that stands for a kept one; the type itself otherwise. */
+static ub_dtype carrier(ub_dtype d)
 {
+    if (d == UB_F16 || d == UB_BF16 || ubp_is_narrow_float(d))
+        return UB_F32;
+    return ubp_is_narrow_integer(d) ? UB_I32 : d;
+}
+
+/* n elements to their carrier. */
+static void widen(void *dst, const void *src, ub_dtype type, int64_t n)
+{
+    const u16_at *halves = src;
+    const uint8_t *bytes = src;
+    float *f = dst;
+    int32_t *integers = dst;
     if (type == UB_F16)
         for (int64_t i = 0; i < n; i++)
-            dst[i] = ubp_half_f16_to_f32(src[i]);
-    else
+            f[i] = ubp_half_f16_to_f32(halves[i]);
+    else if (type == UB_BF16)
         for (int64_t i = 0; i < n; i++)
-            dst[i] = ubp_half_bf16_to_f32(src[i]);
+            f[i] = ubp_half_bf16_to_f32(halves[i]);
+    else if (ubp_is_narrow_float(type))
+        for (int64_t i = 0; i < n; i++)
+            f[i] = ubp_narrow_to_f32(bytes[i], type);
+    else
+        for (int64_t i = 0; i < n; i++) {
+            uint8_t byte = ubp_narrow_clean(bytes[i], type);
+            bool has_sign = type == UB_I4 || type == UB_I2;
+            integers[i] = has_sign ? (int8_t)byte : byte;
+        }
 }
 
-static void narrow_half(u16_at *dst, ub_dtype type, const float *src, int64_t n)
+/* n elements from their carrier. */
+static void narrow(void *dst, ub_dtype type, const void *src, int64_t n)
 {
+    u16_at *halves = dst;
+    uint8_t *bytes = dst;
+    const float *f = src;
+    const int32_t *integers = src;
     if (type == UB_F16)
         for (int64_t i = 0; i < n; i++)
-            dst[i] = ubp_half_f32_to_f16(src[i]);
+            halves[i] = ubp_half_f32_to_f16(f[i]);
+    else if (type == UB_BF16)
+        for (int64_t i = 0; i < n; i++)
+            halves[i] = ubp_half_f32_to_bf16(f[i]);
+    else if (ubp_is_narrow_float(type))
+        for (int64_t i = 0; i < n; i++)
+            bytes[i] = ubp_narrow_of_f32(f[i], type, false);
     else
         for (int64_t i = 0; i < n; i++)
-            dst[i] = ubp_half_f32_to_bf16(src[i]);
+            bytes[i] = ubp_narrow_clean((uint8_t)integers[i], type);
 }
 
-static bool is_half(ub_dtype d)
-{
-    return d == UB_F16 || d == UB_BF16;
-}
-
-/* Through float32, block by block. That is exact for float16; for bfloat16 it is what ml_dtypes,
- * PyTorch and ONNX Runtime do (float64 and wide integers are rounded twice). */
-static void convert_half(void *dst, ub_dtype dst_type, const void *src, ub_dtype src_type,
+/* Block by block. Through float32 is exact for float16; for bfloat16 and the floats of 8 bits it is
+ * what ml_dtypes, PyTorch and ONNX Runtime do (float64 and wide integers are rounded twice). */
+static void convert_kept(void *dst, ub_dtype dst_type, const void *src, ub_dtype src_type,
                          int64_t n)
 {
-    float block[256];
-    int64_t dst_size = (int64_t)ub_dtype_size(dst_type),
-            src_size = (int64_t)ub_dtype_size(src_type);
-    for (int64_t done = 0; done < n; done += UBP_COUNT(block)) {
-        int64_t part = n - done < UBP_COUNT(block) ? n - done : UBP_COUNT(block);
-        const void *s = (const char *)src + done * src_size;
+    enum { BLOCK = 256 };
+    uint32_t wide[BLOCK], crossed[BLOCK]; /* float or int32_t: both are 4 bytes */
+    const ub_dtype from = carrier(src_type), to = carrier(dst_type);
+    int64_t dst_size = (int64_t)ub_dtype_size(dst_type);
+    int64_t src_size = (int64_t)ub_dtype_size(src_type);
+    for (int64_t done = 0; done < n; done += BLOCK) {
+        int64_t part = n - done < BLOCK ? n - done : BLOCK;
+        const void *at = (const char *)src + done * src_size;
         void *d = (char *)dst + done * dst_size;
-        if (is_half(src_type))
-            widen_half(block, s, src_type, part);
-        else
-            convert_native(block, UB_F32, s, src_type, part);
-        if (is_half(dst_type))
-            narrow_half(d, dst_type, block, part);
-        else
-            convert_native(d, dst_type, block, UB_F32, part);
+        if (from != src_type) {
+            widen(wide, at, src_type, part);
+            at = wide;
+        }
+        if (to == dst_type) {
+            convert_native(d, dst_type, at, from, part);
+            continue;
+        }
+        if (to != from) {
+            convert_native(crossed, to, at, from, part);
+            at = crossed;
+        }
+        narrow(d, dst_type, at, part);
     }
 }
 
@@ -233,8 +272,8 @@ void ubp_convert(void *dst, ub_dtype dst_type, const void *src, ub_dtype src_typ
         const f64_at *s = src;
         for (int64_t i = 0; i < n; i++)
             d[i] = ubp_half_f64_to_f16(s[i]);
-    } else if (is_half(dst_type) || is_half(src_type)) {
-        convert_half(dst, dst_type, src, src_type, n);
+    } else if (carrier(dst_type) != dst_type || carrier(src_type) != src_type) {
+        convert_kept(dst, dst_type, src, src_type, n);
     } else {
         convert_native(dst, dst_type, src, src_type, n);
     }

@@ -2,8 +2,8 @@
 /*
  * NumPy's str() of an array with default print options (arrayprint.py of NumPy 2.3): precision 8,
  * lines of 75, over 1000 elements only the 3 first and last of each axis. Two walks over the
- * elements shown: the first finds how wide they are, the second writes them. bfloat16 is printed as
- * the float32 it stands for.
+ * elements shown: the first finds how wide they are, the second writes them. bfloat16 and
+ * the floats of eight bits and less are printed as the float32 they stand for.
  */
 #include "tensor/float_text.h"
 
@@ -72,6 +72,11 @@ typedef struct style {
     int left, right;   /* characters before and after the point */
     int exponent_size; /* digits of the exponent */
 } style;
+
+static bool has_fraction(ub_dtype d)
+{
+    return ubp_is_float(d) || ubp_is_narrow_float(d);
+}
 
 static double read_float(const style *f, const void *p)
 {
@@ -154,7 +159,7 @@ static void add_float(ubp_text *out, const style *f, double v)
 
 static void add_element(ubp_text *out, const style *f, const void *p)
 {
-    if (ubp_is_float(f->dtype))
+    if (has_fraction(f->dtype))
         add_float(out, f, read_float(f, p));
     else if (f->dtype == UB_BOOL)
         ubp_text_add(out, ubp_read_i64(p, f->dtype) ? " True" : "False");
@@ -167,10 +172,10 @@ static void add_element(ubp_text *out, const style *f, const void *p)
 /* A tensor without dims prints as NumPy's scalar: all digits it takes, "1.0", "1e-05". */
 static void add_scalar(ubp_text *out, style *f, const void *p)
 {
-    double v = ubp_is_float(f->dtype) ? read_float(f, p) : 0;
+    double v = has_fraction(f->dtype) ? read_float(f, p) : 0;
     if (f->dtype == UB_BOOL) {
         ubp_text_add(out, ubp_read_i64(p, f->dtype) ? "True" : "False");
-    } else if (!ubp_is_float(f->dtype) || !isfinite(v)) {
+    } else if (!has_fraction(f->dtype) || !isfinite(v)) {
         f->width = 0;
         f->left = f->right = 0;
         add_element(out, f, p);
@@ -344,13 +349,15 @@ ub_status ub_tensor_str(char **out, const ub_tensor *t, ub_error *err)
                         ub_dtype_name(t->dtype));
     UBP_TRY(ubp_tensor_need_data(t, err));
     ubp_text text = {0};
-    style f = {.dtype = t->dtype, .as = t->dtype == UB_BF16 ? UB_F32 : t->dtype};
+    style f = {.dtype = t->dtype, .as = t->dtype};
+    if (t->dtype == UB_BF16 || ubp_is_narrow_float(t->dtype))
+        f.as = UB_F32;
     if (ub_tensor_count(t) == 0) {
         ubp_text_add(&text, "[]");
     } else if (t->rank == 0) {
         add_scalar(&text, &f, t->data);
     } else {
-        if (ubp_is_float(t->dtype))
+        if (has_fraction(t->dtype))
             find_float_widths(&f, t);
         else if (t->dtype != UB_BOOL)
             find_integer_width(&f, t);

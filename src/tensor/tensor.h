@@ -69,9 +69,9 @@ bool ubp_reshape_view(ub_tensor *view, const ub_tensor *t, int rank, const int64
 /* dst[...] = src[...], same dims and dtype, any strides, no overlap. Never fails. */
 void ubp_tensor_move(const ub_tensor *dst, const ub_tensor *src);
 
-/* ---- dtype.c, half.c, dtype_convert.c
- * ------------------------------------------------------------ */
+/* ---- dtype.c, half.c, narrow.c, dtype_convert.c ---------------------------------------------- */
 
+/* Those that arithmetic operators take. */
 static inline bool ubp_is_float(ub_dtype d)
 {
     return d == UB_F32 || d == UB_F64 || d == UB_F16 || d == UB_BF16;
@@ -88,6 +88,30 @@ static inline bool ubp_is_integer(ub_dtype d)
 {
     return ubp_is_signed(d) || ubp_is_unsigned(d);
 }
+
+/* Floats of eight bits and less: storage only, they are converted before anything is computed. */
+static inline bool ubp_is_narrow_float(ub_dtype d)
+{
+    return (d >= UB_F8E4M3FN && d <= UB_F8E5M2FNUZ) || d == UB_F4E2M1 || d == UB_F8E8M0 ||
+           d == UB_F6E2M3 || d == UB_F6E3M2;
+}
+/* Integers of four and two bits: storage only. */
+static inline bool ubp_is_narrow_integer(ub_dtype d)
+{
+    return d == UB_U4 || d == UB_I4 || d == UB_U2 || d == UB_I2;
+}
+/* Bits of one element in a file or in BitCast's eyes; 0 where the dtype has no storage. */
+int ubp_dtype_bits(ub_dtype dtype);
+/* n elements of this dtype packed as ONNX packs kinds under eight bits (first in the lowest bits),
+ * to a byte each. src has (n * bits + 7) / 8 bytes. */
+void ubp_narrow_unpack(uint8_t *dst, const uint8_t *src, ub_dtype dtype, int64_t n);
+/* A byte's lower bits as an element of that dtype is kept. */
+uint8_t ubp_narrow_clean(uint8_t bits, ub_dtype dtype);
+float ubp_narrow_to_f32(uint8_t bits, ub_dtype dtype);
+/* Nearest even, as ml_dtypes: what is too large becomes infinity, else NaN, else the largest (of
+ * float4_e2m1fn and the float6 kinds, whose NaN is a zero). saturate: too large and infinity become
+ * the largest. */
+uint8_t ubp_narrow_of_f32(float f, ub_dtype dtype, bool saturate);
 
 float ubp_f16_to_f32(uint16_t h);
 uint16_t ubp_f32_to_f16(float f);  /* nearest even */

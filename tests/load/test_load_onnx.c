@@ -252,6 +252,46 @@ static void test_constant_nodes(void **state)
     close_model(&o);
 }
 
+/* Kinds under eight bits: packed, first element lowest, in raw_data and in lists alike, except that
+ * those of six bits have an entry each in a list. */
+static void test_packed_weights(void **state)
+{
+    (void)state;
+    static const struct {
+        int dtype;
+        uint8_t packed[3], want[5];
+        size_t n;
+    } cases[] = {{UB_I4, {0xe1, 0x7f, 0x0c}, {1, 0xfe, 0xff, 7, 0xfc}, 3},
+                 {UB_U4, {0xe1, 0x7f, 0x0c}, {1, 14, 15, 7, 12}, 3},
+                 {UB_F4E2M1, {0xe1, 0x7f, 0x0c}, {1, 14, 15, 7, 12}, 3},
+                 {UB_I2, {0xe1, 0x02}, {1, 0, 0xfe, 0xff, 0xfe}, 2},
+                 {UB_U2, {0xe1, 0x02}, {1, 0, 2, 3, 2}, 2}};
+    for (int i = 0; i < 2 * UBP_COUNT(cases); i++) {
+        const int k = i / 2;
+        msg t = write_tensor("w", cases[k].dtype, 1, (const int64_t[]){5}), g;
+        if (i % 2)
+            msg_bytes(&t, 9, (const char *)cases[k].packed, cases[k].n);
+        for (size_t b = 0; i % 2 == 0 && b < cases[k].n; b++)
+            msg_int(&t, 5, cases[k].packed[b]);
+        g = write_graph("", "w");
+        msg_put(&g, W_INITIALIZER, t);
+        opened o = open_model(g, 25);
+        const ub_tensor *w = find(&o, "w")->constant;
+        assert_int_equal(w->dtype, cases[k].dtype);
+        assert_int_equal(ub_tensor_count(w), 5);
+        assert_memory_equal(w->data, cases[k].want, 5);
+        close_model(&o);
+    }
+    msg six = write_tensor("w", UB_F6E2M3, 1, (const int64_t[]){2}), g;
+    msg_int(&six, 5, 0x21);
+    msg_int(&six, 5, 0xbf);
+    g = write_graph("", "w");
+    msg_put(&g, W_INITIALIZER, six);
+    opened o = open_model(g, 28);
+    assert_memory_equal(find(&o, "w")->constant->data, ((const uint8_t[]){0x21, 0x3f}), 2);
+    close_model(&o);
+}
+
 /* ---- What stays without operator ------------------------------------------------------------- */
 
 static void assert_unknown(const opened *o, const char *value, const char *op_type)
@@ -275,15 +315,15 @@ static void test_unknown_parts_stay(void **state)
     n = write_node("Constant", "", "", "text");
     msg_put(&n, 5, a);
     msg_put(&g, W_NODE, n);
-    msg eight = write_tensor("eight", 17, 1, (const int64_t[]){2});
-    msg_bytes(&eight, 9, "ab", 2);
-    msg_put(&g, W_INITIALIZER, eight);
+    msg complex = write_tensor("complex", UB_C64, 1, (const int64_t[]){1});
+    msg_bytes(&complex, 9, "realimag", 8);
+    msg_put(&g, W_INITIALIZER, complex);
     msg_put(&sparse, 1, write_floats("sparse", 1, (const float[]){1}));
     msg_put(&g, W_SPARSE, sparse);
     opened o = open_model(g, 20);
     assert_unknown(&o, "f", "Foo");
     assert_unknown(&o, "text", "Constant");
-    assert_unknown(&o, "eight", "constant of float8e4m3fn");
+    assert_unknown(&o, "complex", "constant of complex64");
     assert_unknown(&o, "sparse", "sparse initializer");
     close_model(&o);
 }
@@ -333,11 +373,17 @@ static void test_bodies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ports),           cmocka_unit_test(test_ranks_over_the_limit),
-        cmocka_unit_test(test_left_out_inputs), cmocka_unit_test(test_raw_weights_are_views),
-        cmocka_unit_test(test_typed_weights),   cmocka_unit_test(test_empty_and_scalar_weights),
-        cmocka_unit_test(test_constant_nodes),  cmocka_unit_test(test_unknown_parts_stay),
-        cmocka_unit_test(test_functions_stay),  cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_ranks_over_the_limit),
+        cmocka_unit_test(test_left_out_inputs),
+        cmocka_unit_test(test_raw_weights_are_views),
+        cmocka_unit_test(test_packed_weights),
+        cmocka_unit_test(test_typed_weights),
+        cmocka_unit_test(test_empty_and_scalar_weights),
+        cmocka_unit_test(test_constant_nodes),
+        cmocka_unit_test(test_unknown_parts_stay),
+        cmocka_unit_test(test_functions_stay),
+        cmocka_unit_test(test_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,11 @@ NUMBER = {np.dtype(n): i for n, i in
           dict(float32=1, uint8=2, int8=3, uint16=4, int16=5, int32=6, int64=7, bool=9, float16=10,
                float64=11, uint32=12, uint64=13).items()}
 NUMBER[BF16] = 16
-DTYPE = {number: dtype for dtype, number in NUMBER.items()}
+NARROW = {np.dtype(getattr(ml_dtypes, n)): i for n, i in
+          dict(float8_e4m3fn=17, float8_e4m3fnuz=18, float8_e5m2=19, float8_e5m2fnuz=20, uint4=21,
+               int4=22, float4_e2m1fn=23, float8_e8m0fnu=24, uint2=25, int2=26, float6_e2m3fn=27,
+               float6_e3m2fn=28).items()}
+DTYPE = {number: dtype for dtype, number in (NUMBER | NARROW).items()}
 FLOATS = [np.dtype(n) for n in ("float16", "float32", "float64")] + [BF16]
 INTEGERS = [d for d in NUMBER if d.kind in "iu"]
 (INDEX_TEXT, INDEX_ITEMS, RESHAPE, PERMUTE, SQUEEZE, EXPAND, BROADCAST, AT, SLICE, COPY, CAST,
@@ -52,7 +56,7 @@ def memory(a):
 
 def tensor(a):
     offset, raw = memory(a)
-    return ints(NUMBER[a.dtype], a.ndim, *a.shape, *a.strides, offset, len(raw)) + raw
+    return ints((NUMBER | NARROW)[a.dtype], a.ndim, *a.shape, *a.strides, offset, len(raw)) + raw
 
 
 def text(s):
@@ -528,6 +532,91 @@ def cast_cases(rng, count):
                    f"{source}{a.shape} to {target}", False, compare=same_numbers)
 
 
+# ---- Kinds of eight bits and less -----------------------------------------------------------------
+
+WIDTH = {21: 4, 22: 4, 23: 4, 25: 2, 26: 2, 27: 6, 28: 6}
+
+
+def is_integer(dtype):
+    return dtype.kind in "iu" or NARROW.get(dtype) in (21, 22, 25, 26)
+
+
+def narrow_all(dtype):
+    """Every element there is, in ml_dtypes' bytes."""
+    return np.arange(2 ** WIDTH.get(NARROW[dtype], 8), dtype=np.uint8).view(dtype)
+
+
+def narrow_sources(rng, source, target):
+    """Values of a wider type around everything that decides how it rounds to the narrow one."""
+    if source == np.float16 or source == BF16:
+        return np.arange(65536, dtype=np.uint16).view(source)
+    if source.kind == "b":
+        return np.array([False, True])
+    if source.kind in "iu":
+        info = np.iinfo(source)
+        around = [info.min, info.max, 0, 1 << 24, 57344, 61440, 448, 464, 480, 240, 248, 256]
+        values = [v + d for v in around for d in range(-40, 41)]
+        return np.array([v for v in values if info.min <= v <= info.max], source)
+    with np.errstate(all="ignore"):
+        known = narrow_all(target).astype(np.float64)
+        known = np.sort(known[np.isfinite(known)])
+        middles = (known[1:] + known[:-1]) / 2
+        edges = np.concatenate([known, middles, middles * 2, [448, 464, 480, 6.5, 7, 7.5, 8, 61440,
+                                1e6, -1e6, 1e-7, 1e-40, 2.0**-127, 2.0**-128, 2.0**-126 * 0.75,
+                                2.0**127 * 1.5, 3.4e38, np.inf, -np.inf, np.nan, -np.nan, -0.0]])
+        edges = edges.astype(source)
+        near = [edges, np.nextafter(edges, source.type(np.inf)),
+                np.nextafter(edges, source.type(-np.inf))]
+        bits = np.frombuffer(rng.randbytes(20000 * source.itemsize), source)
+        return np.concatenate(near + [bits])
+
+
+def same_values(got, expected):
+    """The same numbers and the same zeros; where a float has no place in an integer anything is."""
+    width = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}[got.dtype.itemsize]
+    if is_integer(got.dtype):
+        wrong = got.astype(np.int64) != expected.astype(np.int64)
+    else:
+        with np.errstate(all="ignore"):
+            nan = np.isnan(got) & np.isnan(expected)
+        wrong = (got.view(width) != expected.view(width)) & ~nan
+        if got.dtype in NARROW:
+            wrong |= got.view(width) != expected.view(width)
+    bad = np.flatnonzero(wrong)
+    return f"element {bad[0]}: got {got[bad[0]]!r}, expected {expected[bad[0]]!r}" if bad.size \
+        else None
+
+
+def narrow_cases(rng, count):
+    del count
+    for narrow in NARROW:
+        for other in list(NUMBER) + list(NARROW):
+            if other == narrow:
+                continue
+            pairs = [(narrow_all(narrow), narrow, other)]
+            if other in NUMBER:
+                pairs.append((narrow_sources(rng, other, narrow), other, narrow))
+            for a, source, target in pairs:
+                with np.errstate(all="ignore"):
+                    if is_integer(target) and not is_integer(source) and source.kind != "b":
+                        wide = a.astype(np.float64)
+                        most = 2.0**31 if target.itemsize < 8 else 2.0**62
+                        a = a[np.isfinite(wide) & (np.abs(wide) < most)]
+                        if target.kind == "u" or target.itemsize < 4:
+                            a = a[np.abs(a.astype(np.float64)) < 2.0**15]
+                        if target.kind == "u":
+                            a = a[a.astype(np.float64) >= 0]
+                    if NARROW.get(target) == 24:
+                        # ml_dtypes takes these to 2^-126, which is not the nearest.
+                        wide = a.astype(np.float64)
+                        a = a[~((wide > 2.0**-127) & (wide < 1.5 * 2.0**-127))]
+                    # ml_dtypes has no casts of its own between some narrow kinds.
+                    through = a if other in NUMBER else a.astype(np.float32)
+                    expected = through.astype(target)
+                yield Case(ints(CAST) + tensor(a) + ints((NUMBER | NARROW)[target]), expected,
+                           f"{source}{a.shape} to {target}", False, compare=same_values)
+
+
 # ---- Printing ----------------------------------------------------------------------------------
 
 def print_values(rng, dtype, n):
@@ -567,7 +656,8 @@ def print_values(rng, dtype, n):
 
 def str_of(a):
     with np.errstate(all="ignore"):
-        return str(a.astype(np.float32) if a.dtype == BF16 else a)
+        return str(a.astype(np.float32) if a.dtype == BF16 or (a.dtype in NARROW and not is_integer(a.dtype))
+                   else a.astype(np.int8) if a.dtype in NARROW else a)
 
 
 def print_shape(rng):
@@ -592,6 +682,10 @@ def str_cases(rng, count):
         a = print_values(rng, dtype, math.prod(shape)).reshape(shape)
         a = strided(rng, a) if rng.random() < 0.2 else a
         yield Case(ints(STR) + tensor(a), str_of(a), f"{a.dtype}{a.shape}")
+    for narrow in NARROW:
+        for a in (narrow_all(narrow), narrow_all(narrow)[:3].reshape(3, 1), narrow_all(narrow)[3]):
+            a = np.asarray(a)
+            yield Case(ints(STR) + tensor(a), str_of(a), f"{narrow}{a.shape}")
     # Every float16 there is, as a scalar and among others.
     halves = np.arange(65536, dtype=np.uint16).view(np.float16)
     for i in range(0, 65536, 16):
@@ -647,7 +741,7 @@ def random_cases(rng, count):
 
 GROUPS = {"index": (index_cases, 20000), "index_text": (index_text_cases, 8000),
           "shape": (shape_cases, 8000), "views": (views_cases, 12000), "copy": (copy_cases, 6000),
-          "cast": (cast_cases, 169 * 24), "str": (str_cases, 6000), "random": (random_cases, 60)}
+          "cast": (cast_cases, 169 * 24), "narrow": (narrow_cases, 0), "str": (str_cases, 6000), "random": (random_cases, 60)}
 
 
 def main():

@@ -21,17 +21,40 @@ static void names_and_sizes(void **state)
         ub_dtype dtype;
         const char *name;
         size_t size;
-    } all[] = {{UB_F32, "float32", 4}, {UB_U8, "uint8", 1},      {UB_I8, "int8", 1},
-               {UB_U16, "uint16", 2},  {UB_I16, "int16", 2},     {UB_I32, "int32", 4},
-               {UB_I64, "int64", 8},   {UB_STRING, "string", 0}, {UB_BOOL, "bool", 1},
-               {UB_F16, "float16", 2}, {UB_F64, "float64", 8},   {UB_U32, "uint32", 4},
-               {UB_U64, "uint64", 8},  {UB_BF16, "bfloat16", 2}};
+    } all[] = {{UB_F32, "float32", 4},
+               {UB_U8, "uint8", 1},
+               {UB_I8, "int8", 1},
+               {UB_U16, "uint16", 2},
+               {UB_I16, "int16", 2},
+               {UB_I32, "int32", 4},
+               {UB_I64, "int64", 8},
+               {UB_STRING, "string", 0},
+               {UB_BOOL, "bool", 1},
+               {UB_F16, "float16", 2},
+               {UB_F64, "float64", 8},
+               {UB_U32, "uint32", 4},
+               {UB_U64, "uint64", 8},
+               {UB_BF16, "bfloat16", 2},
+               {UB_C64, "complex64", 0},
+               {UB_C128, "complex128", 0},
+               {UB_F8E4M3FN, "float8_e4m3fn", 1},
+               {UB_F8E4M3FNUZ, "float8_e4m3fnuz", 1},
+               {UB_F8E5M2, "float8_e5m2", 1},
+               {UB_F8E5M2FNUZ, "float8_e5m2fnuz", 1},
+               {UB_U4, "uint4", 1},
+               {UB_I4, "int4", 1},
+               {UB_F4E2M1, "float4_e2m1fn", 1},
+               {UB_F8E8M0, "float8_e8m0fnu", 1},
+               {UB_U2, "uint2", 1},
+               {UB_I2, "int2", 1},
+               {UB_F6E2M3, "float6_e2m3fn", 1},
+               {UB_F6E3M2, "float6_e3m2fn", 1}};
     for (int i = 0; i < UBP_COUNT(all); i++) {
         assert_string_equal(ub_dtype_name(all[i].dtype), all[i].name);
         assert_int_equal(ub_dtype_size(all[i].dtype), all[i].size);
         assert_int_equal(ub_dtype_from_name(all[i].name), all[i].dtype);
     }
-    static const int others[] = {-1, 0, 14, 15, 17, 1000};
+    static const int others[] = {-1, 0, 29, 1000};
     for (int i = 0; i < UBP_COUNT(others); i++) {
         assert_string_equal(ub_dtype_name((ub_dtype)others[i]), "undefined");
         assert_int_equal(ub_dtype_size((ub_dtype)others[i]), 0);
@@ -104,6 +127,52 @@ static void bfloat16_rounds_to_nearest_even(void **state)
     assert_true(isnan(ubp_bf16_to_f32(ubp_f32_to_bf16(nan))));
 }
 
+/* What ONNX packs into bytes, first element lowest; upper bits of a byte are not part of it. */
+static void narrow_bytes(void **state)
+{
+    (void)state;
+    static const uint8_t packed[] = {0xe1, 0x7f, 0x9c};
+    uint8_t got[8];
+    ubp_narrow_unpack(got, packed, UB_I4, 5);
+    assert_memory_equal(got, ((const uint8_t[]){1, 0xfe, 0xff, 7, 0xfc}), 5);
+    ubp_narrow_unpack(got, packed, UB_U4, 3);
+    assert_memory_equal(got, ((const uint8_t[]){1, 14, 15}), 3);
+    ubp_narrow_unpack(got, packed, UB_I2, 6);
+    assert_memory_equal(got, ((const uint8_t[]){1, 0, 0xfe, 0xff, 0xff, 0xff}), 6);
+    ubp_narrow_unpack(got, packed, UB_F6E2M3, 4);
+    assert_memory_equal(got, ((const uint8_t[]){0x21, 0x3f, 0x07, 0x27}), 4);
+    uint8_t odd = 0x3e;
+    assert_int_equal(ubp_read_i64(&odd, UB_I4), -2);
+    assert_int_equal(ubp_read_i64(&odd, UB_U4), 14);
+    assert_int_equal(ubp_read_i64(&odd, UB_U2), 2);
+    assert_true(ubp_read_f64(&odd, UB_F4E2M1) == -4.0);
+}
+
+/* ONNX's table for Cast with saturate = 1. */
+static void narrow_saturates(void **state)
+{
+    (void)state;
+    static const struct {
+        ub_dtype dtype;
+        float most;
+    } all[] = {{UB_F8E4M3FN, 448.0f},
+               {UB_F8E4M3FNUZ, 240.0f},
+               {UB_F8E5M2, 57344.0f},
+               {UB_F8E5M2FNUZ, 57344.0f},
+               {UB_F4E2M1, 6.0f}};
+    for (int i = 0; i < UBP_COUNT(all); i++) {
+        const float high[] = {all[i].most, 1e6f, INFINITY};
+        for (int k = 0; k < 3; k++) {
+            const ub_dtype d = all[i].dtype;
+            assert_true(ubp_narrow_to_f32(ubp_narrow_of_f32(high[k], d, true), d) == all[i].most);
+            assert_true(ubp_narrow_to_f32(ubp_narrow_of_f32(-high[k], d, true), d) == -all[i].most);
+        }
+        if (all[i].dtype != UB_F4E2M1)
+            assert_true(
+                isnan(ubp_narrow_to_f32(ubp_narrow_of_f32(NAN, all[i].dtype, true), all[i].dtype)));
+    }
+}
+
 static void one_element(void **state)
 {
     (void)state;
@@ -155,6 +224,8 @@ int main(void)
         cmocka_unit_test(float16_is_binary16),
         cmocka_unit_test(float16_rounds_to_nearest_even),
         cmocka_unit_test(bfloat16_rounds_to_nearest_even),
+        cmocka_unit_test(narrow_bytes),
+        cmocka_unit_test(narrow_saturates),
         cmocka_unit_test(one_element),
         cmocka_unit_test(out_of_range_floats),
     };
