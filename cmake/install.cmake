@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS unbatch unbatch_cli EXPORT UnbatchTargets
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES include/unbatch.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES include/unbatch.h include/unbatch_nn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES man/unbatch.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES completions/unbatch.bash DESTINATION
         ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME unbatch)

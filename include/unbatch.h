@@ -450,4 +450,7 @@ UB_API const ub_step *ub_session_step(const ub_session *s, int i);
 }
 #endif
 
+/* Building models, in the words of Keras and PyTorch. */
+#include "unbatch_nn.h"
+
 #endif

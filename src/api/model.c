@@ -3,6 +3,7 @@
  * ub_model: opening a file, and what can be asked of it without running anything.
  */
 #include "api/api.h"
+#include "load/nn.h"
 
 #include <string.h>
 
@@ -149,6 +150,15 @@ ub_status ub_open_memory(ub_model **out, const void *bytes, size_t size, ub_erro
     if (!m)
         return ubp_fail_memory(err, sizeof *m);
     return finish(out, m, ubp_load(&m->loaded, NULL, bytes, size, err), err);
+}
+
+ub_status ub_nn_model(ub_model **out, ub_nn *net, ub_error *err)
+{
+    *out = NULL;
+    ub_model *m = ubp_calloc(1, sizeof *m);
+    ub_status st = m ? ubp_nn_finish(&m->loaded, net, err) : ubp_fail_memory(err, sizeof *m);
+    ub_nn_free(net);
+    return m ? finish(out, m, st, err) : st;
 }
 
 const char *ub_model_note(const ub_model *m)

@@ -25,8 +25,8 @@ ub_status ubp_load(ubp_loaded *out, const char *path, const void *bytes, size_t 
                    ub_error *err);
 
 /* weights.c: each array of a .safetensors or .npz file replaces the constant of its name. strict:
- * every weight of the model must be in the file, and no other. note: what was replaced and what has
- * no counterpart is added to it; may be NULL. After a failure some may be replaced. */
+ * every weight of the model must be in the file, and no other floats. note: what was replaced and
+ * what has no counterpart is added to it; may be NULL. After a failure some may be replaced. */
 ub_status ubp_weights_apply(ubp_loaded *loaded, const char *path, bool strict, ubp_text *note,
                             ub_error *err);
 

@@ -64,6 +64,7 @@ typedef struct meeting {
     bool *replaced;   /* [n_values] */
     ubp_text unknown; /* names that the model does not have */
     int n_unknown, n_replaced;
+    int n_integers; /* unknown ones that hold no floats: num_batches_tracked and the like */
     ub_error *err;
 } meeting;
 
@@ -131,6 +132,7 @@ static ub_status note_unknown(meeting *m, const char *name, const ub_tensor *t)
     char a[UBP_SHAPE_TEXT], b[UBP_SHAPE_TEXT];
     const ubp_value *v = find_changed(m, t);
     list_name(&m->unknown, m->n_unknown++, name);
+    m->n_integers += !ubp_is_float(t->dtype);
     if (!v)
         return UB_OK;
     return ubp_fail(m->err, UB_ERR_UNSUPPORTED,
@@ -279,12 +281,12 @@ static ub_status report(const meeting *m, bool strict, ubp_text *note)
     ubp_text kept = {0};
     const int n_kept = list_kept(m, &kept);
     ub_status status = UB_OK;
-    if (m->n_replaced == 0)
+    if (m->n_replaced == 0 && (n_kept > 0 || !strict))
         status = fail_nothing(m);
     else if (strict && n_kept > 0)
         status = ubp_fail(m->err, UB_ERR_ARGUMENT, "%d weights of the model are not in it: %s",
                           n_kept, kept.s ? kept.s : "");
-    else if (strict && m->n_unknown > 0)
+    else if (strict && m->n_unknown > m->n_integers)
         status = ubp_fail(m->err, UB_ERR_ARGUMENT,
                           "%d of its arrays are no weights of the model:"
                           " %s",

@@ -63,11 +63,17 @@ static void sincos_turn(uint32_t n, double *sine, double *cosine)
     *cosine = quarter == 0 ? c : quarter == 1 ? -s : quarter == 2 ? -c : s;
 }
 
-static void normal_block(float out[4], uint64_t block, uint64_t seed)
+static void random_block(uint32_t word[4], uint64_t block, uint64_t seed, uint32_t stream)
 {
-    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), 0, 0};
-    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, word[4];
+    uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), stream, 0};
+    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     ubp_philox4x32(word, counter, key);
+}
+
+static void normal_block(float out[4], uint64_t block, uint64_t seed, uint32_t stream)
+{
+    uint32_t word[4];
+    random_block(word, block, seed, stream);
     for (int i = 0; i < 4; i += 2) {
         double radius = sqrt(-2 * log_unit((uint64_t)word[i] + 1)), sine, cosine;
         sincos_turn(word[i + 1], &sine, &cosine);
@@ -76,16 +82,30 @@ static void normal_block(float out[4], uint64_t block, uint64_t seed)
     }
 }
 
+void ubp_random_normal(float *values, int64_t n, uint64_t seed, uint32_t stream)
+{
+    for (int64_t i = 0; i < n; i += 4) {
+        float block[4];
+        normal_block(block, (uint64_t)i / 4, seed, stream);
+        memcpy(values + i, block, (size_t)(n - i < 4 ? n - i : 4) * sizeof(float));
+    }
+}
+
+void ubp_random_uniform(float *values, int64_t n, double bound, uint64_t seed, uint32_t stream)
+{
+    uint32_t word[4] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        if (i % 4 == 0)
+            random_block(word, (uint64_t)i / 4, seed, stream);
+        const double unit = ((double)word[i % 4] + 0.5) / 4294967296.0; /* 0 to 1, never either */
+        values[i] = (float)(bound * (2 * unit - 1));
+    }
+}
+
 ub_status ub_tensor_random_normal(ub_tensor **out, int rank, const int64_t *dims, uint64_t seed,
                                   ub_error *err)
 {
     UBP_TRY(ubp_tensor_make(out, UB_F32, rank, dims, err));
-    float *values = (*out)->data;
-    int64_t n = ub_tensor_count(*out);
-    for (int64_t i = 0; i < n; i += 4) {
-        float block[4];
-        normal_block(block, (uint64_t)i / 4, seed);
-        memcpy(values + i, block, (size_t)(n - i < 4 ? n - i : 4) * sizeof(float));
-    }
+    ubp_random_normal((*out)->data, ub_tensor_count(*out), seed, 0);
     return UB_OK;
 }

@@ -132,6 +132,11 @@ void ubp_write_i64(void *p, ub_dtype dtype, int64_t v);
 
 /* Philox4x32-10: four random words from a counter and a key. */
 void ubp_philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
+/* n values that hang on seed, stream and their place only. stream 0 of the normal ones is that of
+ * ub_tensor_random_normal(). */
+void ubp_random_normal(float *values, int64_t n, uint64_t seed, uint32_t stream);
+/* From -bound to bound. */
+void ubp_random_uniform(float *values, int64_t n, double bound, uint64_t seed, uint32_t stream);
 
 /* ---- index_parse.c ----------------------------------------------------------------------------
  */
