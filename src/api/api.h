@@ -105,5 +105,9 @@ ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *m
 ub_status ubp_session_samples(const ub_session *s, int64_t *n, ub_error *err);
 /* The ask for all samples of these values. */
 ubp_ask ubp_session_ask(const ub_session *s, const int32_t *values, int n_values, int64_t n);
+/* What is known of these values for n samples, from the session's cache. Of a model whose batch is
+ * fixed: for one block of it. */
+ub_status ubp_session_facts(ub_session *s, ubp_facts **out, const int32_t *values, int n_values,
+                            int64_t n, ub_error *err);
 
 #endif

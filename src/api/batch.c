@@ -41,6 +41,33 @@ ubp_ask ubp_session_ask(const ub_session *s, const int32_t *values, int n_values
                      .run = &s->run};
 }
 
+ub_status ubp_session_facts(ub_session *s, ubp_facts **out, const int32_t *values, int n_values,
+                            int64_t n, ub_error *err)
+{
+    const int64_t block = s->model->fixed_batch;
+    ubp_ask ask = ubp_session_ask(s, values, n_values, n);
+    if (block <= 0 || n == block || n == 0)
+        return ubp_cache_facts(&s->cache, out, &ask, err);
+    ubp_given *given = ubp_calloc(s->n_given + 1, sizeof *given);
+    ub_tensor *shapes = ubp_calloc(s->n_given + 1, sizeof *shapes);
+    ub_status st = given && shapes ? UB_OK : ubp_fail_memory(err, s->n_given * sizeof *shapes);
+    for (size_t i = 0; i < s->n_given && st == UB_OK; i++) {
+        given[i] = s->given[i];
+        shapes[i] = *given[i].tensor;
+        if (given[i].batch_axis >= 0)
+            shapes[i].dims[given[i].batch_axis] = block;
+        st = ubp_tensor_describe(&shapes[i], shapes[i].dtype, shapes[i].rank, shapes[i].dims, err);
+        given[i].tensor = &shapes[i];
+    }
+    ask.given = given;
+    ask.n = block;
+    if (st == UB_OK)
+        st = ubp_cache_facts(&s->cache, out, &ask, err);
+    ubp_free(shapes);
+    ubp_free(given);
+    return st;
+}
+
 /* Times of the last run, for ub_session_step(). */
 static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
 {

@@ -112,9 +112,8 @@ static ub_status look_up_samples(getter *g)
         return ubp_fail_memory(g->err, (size_t)g->n * sizeof *values);
     for (int i = 0; i < g->n; i++)
         values[i] = g->wants[i].at.value;
-    ubp_ask ask = ubp_session_ask(g->s, values, g->n, g->samples);
     ubp_facts *facts = NULL;
-    ub_status st = ubp_cache_facts(&g->s->cache, &facts, &ask, g->err);
+    ub_status st = ubp_session_facts(g->s, &facts, values, g->n, g->samples, g->err);
     for (int i = 0; i < g->n && st == UB_OK; i++) {
         want *w = &g->wants[i];
         w->map = facts->values[w->at.value].samples;
