@@ -49,10 +49,10 @@ ubp_attr ubp_emit_list(ubp_emit *e, const char *name, const int64_t *v, int n);
 
 /* ---- Constants ------------------------------------------------------------------------------- */
 
-int32_t ubp_emit_number(ubp_emit *e, ub_dtype dtype, double v);    /* a scalar */
-int32_t ubp_emit_integer(ubp_emit *e, ub_dtype dtype, int64_t v);  /* a scalar, exact */
-int32_t ubp_emit_ints(ubp_emit *e, const int64_t *v, int n);       /* int64, rank 1 */
-int32_t ubp_emit_floats(ubp_emit *e, const float *v, int64_t n);   /* float32, rank 1 */
+int32_t ubp_emit_number(ubp_emit *e, ub_dtype dtype, double v);   /* a scalar */
+int32_t ubp_emit_integer(ubp_emit *e, ub_dtype dtype, int64_t v); /* a scalar, exact */
+int32_t ubp_emit_ints(ubp_emit *e, const int64_t *v, int n);      /* int64, rank 1 */
+int32_t ubp_emit_floats(ubp_emit *e, const float *v, int64_t n);  /* float32, rank 1 */
 /* A tensor of equal elements, which takes no memory in the file's graph. */
 int32_t ubp_emit_full(ubp_emit *e, int32_t scalar, int rank, const int64_t *dims);
 

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ATen's convolutions, products of matrices and normalisations as our operators. Weights stay as
+ * they are in the file; what ONNX wants turned is turned by a node.
+ */
+#include <string.h>
+
+#include "load/pt2.h"
+
+/* ---- Products ---------------------------------------------------------------------------------
+ */
+
+static int32_t transposed(ubp_at *a, int32_t w, int rank)
+{
+    return ubp_emit_swap(a->e, w, rank, rank - 2, rank - 1);
+}
+
+static void make_linear(ubp_at *a)
+{
+    ubp_pt2_meta x, w;
+    const int32_t in[] = {ubp_at_tensor(a, "input"), ubp_at_tensor(a, "weight"),
+                          ubp_at_optional(a, "bias")};
+    if (!ubp_at_meta(a, "input", &x) || !ubp_at_meta(a, "weight", &w))
+        return;
+    if (x.rank == 2 && w.rank == 2) {
+        const ubp_attr turn = ubp_emit_int("transB", 1);
+        ubp_at_give(a, 0, ubp_emit_node(a->e, "Gemm", 3, in, 1, &turn));
+        return;
+    }
+    const int32_t turned = w.rank == 2 ? transposed(a, in[1], 2) : in[1];
+    int32_t y = ubp_emit_2(a->e, "MatMul", in[0], turned);
+    if (in[2] != UBP_NO_VALUE)
+        y = ubp_emit_2(a->e, "Add", y, in[2]);
+    ubp_at_give(a, 0, y);
+}
+
+static void make_matmul(ubp_at *a)
+{
+    const bool vector = strcmp(ubp_at_word(a), "vec") == 0;
+    const char *right = vector ? "vec" : strcmp(ubp_at_word(a), "mat2") == 0 ? "mat2" : "other";
+    if (ubp_at_given(a, "tensor"))
+        right = "tensor";
+    const int32_t x = ubp_at_tensor(a, "self"), y = ubp_at_tensor(a, right);
+    ubp_at_give(a, 0, ubp_emit_2(a->e, "MatMul", x, y));
+}
+
+/* beta * self + alpha * (x @ y) */
+static void make_addmm(ubp_at *a)
+{
+    static const char *const names[][2] = {{"mat1", "mat2"}, {"batch1", "batch2"}, {"mat", "vec"}};
+    const int k = strcmp(a->base, "addmm") == 0 ? 0 : strcmp(a->base, "baddbmm") == 0 ? 1 : 2;
+    ubp_pt2_meta m;
+    ubp_emit *e = a->e;
+    const int32_t in[] = {ubp_at_tensor(a, names[k][0]), ubp_at_tensor(a, names[k][1]),
+                          ubp_at_tensor(a, "self")};
+    const double alpha = ubp_at_float(a, "alpha", 1), beta = ubp_at_float(a, "beta", 1);
+    if (!ubp_at_out_meta(a, 0, &m))
+        return;
+    if (k == 0 && ubp_is_float(m.dtype)) {
+        const ubp_attr attrs[] = {ubp_emit_float("alpha", alpha), ubp_emit_float("beta", beta)};
+        ubp_at_give(a, 0, ubp_emit_node(e, "Gemm", beta == 0 ? 2 : 3, in, 2, attrs));
+        return;
+    }
+    int32_t y = ubp_emit_2(e, "MatMul", in[0], in[1]);
+    if (alpha != 1)
+        y = ubp_emit_2(e, "Mul", y, ubp_emit_number(e, m.dtype, alpha));
+    int32_t more = in[2];
+    if (beta != 1)
+        more = ubp_emit_2(e, "Mul", more, ubp_emit_number(e, m.dtype, beta));
+    ubp_at_give(a, 0, beta == 0 ? y : ubp_emit_2(e, "Add", y, more));
+}
+
+static void make_outer(ubp_at *a)
+{
+    const int64_t back = 1, front = 0;
+    const int32_t x = ubp_emit_unsqueeze(a->e, ubp_at_tensor(a, "self"), &back, 1);
+    const int32_t y = ubp_emit_unsqueeze(a->e, ubp_at_tensor(a, "vec2"), &front, 1);
+    ubp_at_give(a, 0, ubp_emit_2(a->e, "Mul", x, y));
+}
+
+static void make_einsum(ubp_at *a)
+{
+    int32_t *in = NULL;
+    const char *equation = ubp_at_string(a, "equation", "");
+    const char *copy = ubp_arena_strdup(&a->p->g->arena, equation);
+    const int n = ubp_at_tensors(a, "tensors", &in, NULL);
+    if (ubp_at_given(a, "path"))
+        ubp_at_ignore(a, "path");
+    const ubp_attr attr = ubp_emit_string("equation", copy ? copy : "");
+    ubp_at_give(a, 0, ubp_emit_node(a->e, "Einsum", n, in, 1, &attr));
+}
+
+/* x1' W x2 for each feature of the result. */
+static void make_bilinear(ubp_at *a)
+{
+    const int32_t x = ubp_at_tensor(a, "input1"), y = ubp_at_tensor(a, "input2");
+    const int32_t w = ubp_at_tensor(a, "weight"), b = ubp_at_optional(a, "bias");
+    const ubp_attr first = ubp_emit_string("equation", "...i,oij->...oj");
+    const ubp_attr second = ubp_emit_string("equation", "...oj,...j->...o");
+    const int32_t in[] = {x, w};
+    const int32_t half[] = {ubp_emit_node(a->e, "Einsum", 2, in, 1, &first), y};
+    int32_t out = ubp_emit_node(a->e, "Einsum", 2, half, 1, &second);
+    if (b != UBP_NO_VALUE)
+        out = ubp_emit_2(a->e, "Add", out, b);
+    ubp_at_give(a, 0, out);
+}
+
+/* dot(x, y) / (max(|x|, eps) * max(|y|, eps)) along an axis. */
+static void make_cosine(ubp_at *a)
+{
+    ubp_emit *e = a->e;
+    ubp_pt2_meta m;
+    const int32_t x = ubp_at_tensor(a, "x1"), y = ubp_at_tensor(a, "x2");
+    if (!ubp_at_meta(a, "x1", &m))
+        return;
+    const int64_t axis = ubp_at_axis(a, "dim", 1, m.rank);
+    const int32_t least = ubp_emit_number(e, m.dtype, ubp_at_float(a, "eps", 1e-8));
+    const int32_t dot =
+        ubp_emit_reduce(e, "ReduceSum", ubp_emit_2(e, "Mul", x, y), &axis, 1, false);
+    const int32_t nx =
+        ubp_emit_2(e, "Max", ubp_emit_reduce(e, "ReduceL2", x, &axis, 1, false), least);
+    const int32_t ny =
+        ubp_emit_2(e, "Max", ubp_emit_reduce(e, "ReduceL2", y, &axis, 1, false), least);
+    ubp_at_give(a, 0, ubp_emit_2(e, "Div", dot, ubp_emit_2(e, "Mul", nx, ny)));
+}
+
+static void make_embedding(ubp_at *a)
+{
+    const int32_t in[] = {ubp_at_tensor(a, "weight"), ubp_at_tensor(a, "indices")};
+    const ubp_attr axis = ubp_emit_int("axis", 0);
+    ubp_at_ignore(a, "padding_idx"); /* only of use in training */
+    ubp_at_give(a, 0, ubp_emit_node(a->e, "Gather", 2, in, 1, &axis));
+}
+
+/* ---- Convolutions -----------------------------------------------------------------------------
+ */
+
+enum { MOST = 3 }; /* spatial axes */
+
+typedef struct conv {
+    int n; /* spatial axes */
+    int64_t stride[MOST], dilation[MOST], padding[2 * MOST], output[MOST];
+    int64_t groups;
+    bool transposed;
+} conv;
+
+/* A list of one number for each axis, or one number for all. */
+static void read_list(ubp_at *a, const char *name, int n, int64_t def, int64_t *out)
+{
+    int64_t v[UBP_PT2_MAX_LIST];
+    const int have = ubp_at_ints(a, name, v, UBP_PT2_MAX_LIST);
+    if (have > 1 && have != n)
+        ubp_at_refuse(a, "%d numbers in '%s' for %d axes", have, name, n);
+    for (int i = 0; i < n; i++)
+        out[i] = have < 1 ? def : have == 1 ? v[0] : i < have ? v[i] : def;
+}
+
+static void read_padding(ubp_at *a, conv *c, const ubp_pt2_meta *w)
+{
+    if (strcmp(a->overload, "padding") != 0) {
+        read_list(a, "padding", c->n, 0, c->padding);
+        for (int i = 0; i < c->n; i++)
+            c->padding[c->n + i] = c->padding[i];
+        return;
+    }
+    const char *how = ubp_at_string(a, "padding", "valid");
+    for (int i = 0; i < c->n; i++) {
+        const int64_t k = w->dims[i + 2];
+        const bool same = strcmp(how, "same") == 0;
+        if (k < 1 || k > 1 << 24 || c->dilation[i] > 1 << 24)
+            ubp_at_refuse(a, "a kernel whose size is not fixed");
+        const int64_t all = same && !a->refused ? c->dilation[i] * (k - 1) : 0;
+        c->padding[i] = all / 2;
+        c->padding[c->n + i] = all - all / 2;
+    }
+}
+
+static void read_conv(ubp_at *a, conv *c, const ubp_pt2_meta *w)
+{
+    c->n = w->rank - 2;
+    read_list(a, "stride", c->n, 1, c->stride);
+    read_list(a, "dilation", c->n, 1, c->dilation);
+    read_padding(a, c, w);
+    c->transposed = ubp_at_bool(a, "transposed", strcmp(ubp_at_word(a), "transposed") == 0);
+    read_list(a, "output_padding", c->n, 0, c->output);
+    c->groups = ubp_at_int(a, "groups", 1);
+    if (a->refused)
+        c->n = 0;
+}
+
+static void make_conv(ubp_at *a)
+{
+    ubp_pt2_meta x, w;
+    conv c = {.n = 0};
+    const int64_t front = 0;
+    int32_t in[] = {ubp_at_tensor(a, "input"), ubp_at_tensor(a, "weight"),
+                    ubp_at_optional(a, "bias")};
+    if (!ubp_at_meta(a, "input", &x) || !ubp_at_meta(a, "weight", &w))
+        return;
+    if (w.rank < 3 || w.rank > 2 + MOST || x.rank < w.rank - 1 || x.rank > w.rank) {
+        ubp_at_refuse(a, "a weight of %d axes and an input of %d", w.rank, x.rank);
+        return;
+    }
+    read_conv(a, &c, &w);
+    const bool single = x.rank == w.rank - 1; /* one sample without a batch axis */
+    if (single)
+        in[0] = ubp_emit_unsqueeze(a->e, in[0], &front, 1);
+    const ubp_attr attrs[] = {ubp_emit_list(a->e, "strides", c.stride, c.n),
+                              ubp_emit_list(a->e, "dilations", c.dilation, c.n),
+                              ubp_emit_list(a->e, "pads", c.padding, 2 * c.n),
+                              ubp_emit_int("group", c.groups),
+                              ubp_emit_list(a->e, "output_padding", c.output, c.n)};
+    int32_t y = ubp_emit_node(a->e, c.transposed ? "ConvTranspose" : "Conv", 3, in,
+                              c.transposed ? 5 : 4, attrs);
+    if (single)
+        y = ubp_emit_squeeze(a->e, y, &front, 1);
+    ubp_at_give(a, 0, y);
+}
+
+/* ---- Normalisations ---------------------------------------------------------------------------
+ */
+
+/* A vector of n equal numbers, where a norm has no weight. */
+static int32_t vector(ubp_at *a, int64_t n, ub_dtype d, double v)
+{
+    if (n < 0) {
+        ubp_at_refuse(a, "a number of channels that is not fixed");
+        n = 1;
+    }
+    return ubp_emit_full(a->e, ubp_emit_number(a->e, d, v), 1, &n);
+}
+
+static int32_t weight_or(ubp_at *a, const char *name, int64_t n, ub_dtype d, double v)
+{
+    const int32_t w = ubp_at_optional(a, name);
+    return w != UBP_NO_VALUE ? w : vector(a, n, d, v);
+}
+
+/* Whatever is in a channel is centred and scaled by its own statistics. */
+static int32_t own_statistics(ubp_at *a, int32_t x, const ubp_pt2_meta *m, double eps)
+{
+    ubp_emit *e = a->e;
+    int64_t axes[UB_MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < m->rank; i++)
+        if (i != 1)
+            axes[n++] = i;
+    const int32_t centred =
+        ubp_emit_2(e, "Sub", x, ubp_emit_reduce(e, "ReduceMean", x, axes, n, true));
+    const int32_t var =
+        ubp_emit_reduce(e, "ReduceMean", ubp_emit_2(e, "Mul", centred, centred), axes, n, true);
+    const int32_t sum = ubp_emit_2(e, "Add", var, ubp_emit_number(e, m->dtype, eps));
+    return ubp_emit_2(e, "Div", centred, ubp_emit_1(e, "Sqrt", sum));
+}
+
+/* A norm without statistics in the file, on one long sample: how a decomposed instance_norm looks.
+ */
+static void make_no_stats(ubp_at *a, const ubp_pt2_meta *m, int32_t x)
+{
+    int64_t dims[UB_MAX_RANK];
+    int32_t y = own_statistics(a, x, m, ubp_at_float(a, "eps", 1e-5));
+    const int32_t w = ubp_at_optional(a, "weight"), b = ubp_at_optional(a, "bias");
+    for (int i = 0; i < m->rank - 1; i++)
+        dims[i] = i == 0 ? -1 : 1;
+    if (w != UBP_NO_VALUE)
+        y = ubp_emit_2(a->e, "Mul", y, ubp_emit_reshape(a->e, w, m->rank - 1, dims));
+    if (b != UBP_NO_VALUE)
+        y = ubp_emit_2(a->e, "Add", y, ubp_emit_reshape(a->e, b, m->rank - 1, dims));
+    ubp_at_give(a, 0, y);
+}
+
+static void refuse_training(ubp_at *a)
+{
+    if (a->e->status != UB_OK)
+        return;
+    a->e->status = ubp_fail(
+        a->p->err, UB_ERR_UNSUPPORTED,
+        "node '%s' (%s) takes its statistics from the batch, so that samples depend on each"
+        " other: the program was exported in train mode; call model.eval() before"
+        " torch.export.export()",
+        a->e->name, a->base);
+}
+
+static void make_batch_norm(ubp_at *a)
+{
+    ubp_pt2_meta m;
+    const int32_t x = ubp_at_tensor(a, "input");
+    const char *flag = ubp_at_given(a, "use_input_stats") ? "use_input_stats" : "training";
+    const bool training = ubp_at_bool(a, flag, false);
+    if (!ubp_at_meta(a, "input", &m))
+        return;
+    if (training && strcmp(a->overload, "no_stats") == 0 && m.rank > 2 && m.dims[0] == 1) {
+        make_no_stats(a, &m, x);
+        return;
+    }
+    if (training || strcmp(ubp_at_word(a), "functional") == 0) {
+        refuse_training(a);
+        return;
+    }
+    const int64_t c = m.rank > 1 ? m.dims[1] : 1;
+    const int32_t in[] = {x, weight_or(a, "weight", c, m.dtype, 1),
+                          weight_or(a, "bias", c, m.dtype, 0), ubp_at_tensor(a, "running_mean"),
+                          ubp_at_tensor(a, "running_var")};
+    const ubp_attr eps = ubp_emit_float("epsilon", ubp_at_float(a, "eps", 1e-5));
+    ubp_at_give(a, 0, ubp_emit_node(a->e, "BatchNormalization", 5, in, 1, &eps));
+}
+
+static void make_instance_norm(ubp_at *a)
+{
+    ubp_pt2_meta m;
+    if (!ubp_at_bool(a, "use_input_stats", true)) {
+        make_batch_norm(a);
+        return;
+    }
+    ubp_at_ignore(a, "running_mean");
+    ubp_at_ignore(a, "running_var");
+    int32_t x = ubp_at_tensor(a, "input");
+    if (!ubp_at_meta(a, "input", &m))
+        return;
+    const int64_t c = m.rank > 1 ? m.dims[1] : 1;
+    const int32_t in[] = {x, weight_or(a, "weight", c, m.dtype, 1),
+                          weight_or(a, "bias", c, m.dtype, 0)};
+    const ubp_attr eps = ubp_emit_float("epsilon", ubp_at_float(a, "eps", 1e-5));
+    ubp_at_give(a, 0, ubp_emit_node(a->e, "InstanceNormalization", 3, in, 1, &eps));
+}
+
+static void make_group_norm(ubp_at *a)
+{
+    ubp_pt2_meta m;
+    const int32_t x = ubp_at_tensor(a, "input");
+    const bool native = strcmp(a->base, "native_group_norm") == 0;
+    const int64_t groups = ubp_at_int(a, native ? "group" : "num_groups", 1);
+    if (native) {
+        ubp_at_ignore(a, "N");
+        ubp_at_ignore(a, "C");
+        ubp_at_ignore(a, "HxW");
+    }
+    if (!ubp_at_meta(a, "input", &m))
+        return;
+    const int64_t c = m.rank > 1 ? m.dims[1] : 1;
+    const int32_t in[] = {x, weight_or(a, "weight", c, m.dtype, 1),
+                          weight_or(a, "bias", c, m.dtype, 0)};
+    const ubp_attr attrs[] = {ubp_emit_int("num_groups", groups),
+                              ubp_emit_float("epsilon", ubp_at_float(a, "eps", 1e-5))};
+    ubp_at_give(a, 0, ubp_emit_node(a->e, "GroupNormalization", 3, in, 2, attrs));
+}
+
+/* LayerNormalization and RMSNormalization over the last axes. */
+static void make_layer_norm(ubp_at *a)
+{
+    ubp_pt2_meta m;
+    int64_t dims[UB_MAX_RANK];
+    const bool rms = strcmp(ubp_at_word(a), "RMSNormalization") == 0;
+    const int32_t x = ubp_at_tensor(a, "input");
+    const int n = ubp_at_ints(a, "normalized_shape", dims, UB_MAX_RANK);
+    if (!ubp_at_meta(a, "input", &m) || n < 1) {
+        ubp_at_refuse(a, "no normalized_shape");
+        return;
+    }
+    int32_t w = ubp_at_optional(a, "weight");
+    if (w == UBP_NO_VALUE)
+        w = ubp_emit_full(a->e, ubp_emit_number(a->e, m.dtype, 1), n, dims);
+    const double least = m.dtype == UB_F64    ? 2.220446049250313e-16
+                         : m.dtype == UB_F16  ? 0.0009765625
+                         : m.dtype == UB_BF16 ? 0.0078125
+                                              : 1.1920928955078125e-07;
+    const double eps = ubp_at_float(a, "eps", rms ? least : 1e-5);
+    const int32_t in[] = {x, w, rms ? UBP_NO_VALUE : ubp_at_optional(a, "bias")};
+    const ubp_attr attrs[] = {ubp_emit_int("axis", -n), ubp_emit_float("epsilon", eps)};
+    ubp_at_give(a, 0, ubp_emit_node(a->e, ubp_at_word(a), 3, in, 2, attrs));
+}
+
+const ubp_pt2_op ubp_pt2_ops_nn[] = {
+    {"linear", make_linear, ""},
+    {"matmul", make_matmul, "other"},
+    {"__matmul__", make_matmul, "other"},
+    {"mm", make_matmul, "mat2"},
+    {"bmm", make_matmul, "mat2"},
+    {"mv", make_matmul, "vec"},
+    {"dot", make_matmul, "other"},
+    {"inner", make_matmul, "other"},
+    {"addmm", make_addmm, ""},
+    {"addmv", make_addmm, ""},
+    {"baddbmm", make_addmm, ""},
+    {"outer", make_outer, ""},
+    {"ger", make_outer, ""},
+    {"einsum", make_einsum, ""},
+    {"bilinear", make_bilinear, ""},
+    {"cosine_similarity", make_cosine, ""},
+    {"embedding", make_embedding, ""},
+    {"conv1d", make_conv, ""},
+    {"conv2d", make_conv, ""},
+    {"conv3d", make_conv, ""},
+    {"convolution", make_conv, ""},
+    {"_convolution", make_conv, ""},
+    {"conv_transpose1d", make_conv, "transposed"},
+    {"conv_transpose2d", make_conv, "transposed"},
+    {"conv_transpose3d", make_conv, "transposed"},
+    {"batch_norm", make_batch_norm, ""},
+    {"_native_batch_norm_legit_no_training", make_batch_norm, ""},
+    {"_native_batch_norm_legit", make_batch_norm, ""},
+    {"native_batch_norm", make_batch_norm, ""},
+    {"_batch_norm_no_update", make_batch_norm, ""},
+    {"_native_batch_norm_legit_functional", make_batch_norm, "functional"},
+    {"_batch_norm_with_update", make_batch_norm, "functional"},
+    {"_batch_norm_with_update_functional", make_batch_norm, "functional"},
+    {"instance_norm", make_instance_norm, ""},
+    {"group_norm", make_group_norm, ""},
+    {"native_group_norm", make_group_norm, ""},
+    {"layer_norm", make_layer_norm, "LayerNormalization"},
+    {"native_layer_norm", make_layer_norm, "LayerNormalization"},
+    {"rms_norm", make_layer_norm, "RMSNormalization"},
+    {"_fused_rms_norm", make_layer_norm, "RMSNormalization"},
+    {0},
+};
