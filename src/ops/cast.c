@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changes the dtype or nothing at all: Cast, CastLike, BitCast, Identity, and Dropout (which
- * in a trained model is the identity). ONNX operators Cast 28, CastLike 25, BitCast 26, Identity
- * 25, Dropout 22. Complex numbers are refused by name.
+ * What changes the dtype or nothing at all: Cast, CastLike, BitCast, Identity. ONNX operators Cast
+ * 28, CastLike 25, BitCast 26, Identity 25. Complex numbers are refused by name.
  */
 #include "ops/elementwise.h"
 
@@ -303,72 +302,4 @@ const ubp_op ubp_op_Identity = {
     .batch = ubp_batch_elementwise,
     .view = identity_view,
     .ref = identity_ref,
-};
-
-/* ---- Dropout -----------------------------------------------------------------------------------
- */
-
-/* Random numbers are refused; training mode with a ratio of 0 drops nothing. */
-static ub_status dropout_infer(const ubp_call *c)
-{
-    double ratio = 0.5;
-    UBP_TRY(want_first(c));
-    UBP_TRY(ubp_want_float(c, 0));
-    if (ubp_has_in(c, 2)) {
-        const ub_tensor *training = c->in[2];
-        if (training->dtype != UB_BOOL || ub_tensor_count(training) != 1)
-            return ubp_op_fail(c, UB_ERR_SHAPE, "training_mode is not one bool");
-        if (!training->data)
-            return UBP_NEEDS_DATA;
-        if (*(const uint8_t *)training->data) {
-            if (ubp_has_in(c, 1)) {
-                UBP_TRY(ubp_want_float(c, 1));
-                if (ub_tensor_count(c->in[1]) != 1)
-                    return ubp_op_fail(c, UB_ERR_SHAPE, "ratio is not one number");
-                if (!c->in[1]->data)
-                    return UBP_NEEDS_DATA;
-                ratio = ubp_read_f64(c->in[1]->data, c->in[1]->dtype);
-            }
-            if (ratio != 0)
-                return ubp_op_fail(c, UB_ERR_UNSUPPORTED,
-                                   "training_mode is true: random dropout is not supported");
-        }
-    }
-    UBP_TRY(ubp_set_like(c, 0, 0));
-    return ubp_set_out(c, 1, UB_BOOL, c->in[0]->rank, c->in[0]->dims);
-}
-
-static void dropout_batch(ubp_batch *b)
-{
-    for (int k = 0; k < b->call->n_out; k++)
-        ubp_samples_like(b, k, 0, 0);
-}
-
-static ub_status dropout_ref(const ubp_call *c)
-{
-    uint8_t kept = 1;
-    if (ubp_has_out(c, 0))
-        ubp_tensor_move(c->out[0], c->in[0]);
-    if (ubp_has_out(c, 1)) {
-        ub_tensor mask = *c->out[1];
-        mask.data = &kept;
-        for (int i = 0; i < mask.rank; i++)
-            mask.strides[i] = 0;
-        ubp_tensor_move(c->out[1], &mask);
-    }
-    return UB_OK;
-}
-
-const ubp_op ubp_op_Dropout = {
-    .name = "Dropout",
-    .domain = "",
-    .min_in = 1,
-    .max_in = 3,
-    .min_out = 1,
-    .max_out = 2,
-    .flags = UBP_STRIDED | UBP_CHEAP,
-    .infer = dropout_infer,
-    .batch = dropout_batch,
-    .view = identity_view,
-    .ref = dropout_ref,
 };

@@ -102,6 +102,13 @@ void ubp_random_uniform(float *values, int64_t n, double bound, uint64_t seed, u
     }
 }
 
+float ubp_random_normal_at(uint64_t seed, uint64_t i)
+{
+    float block[4];
+    normal_block(block, i / 4, seed, 0);
+    return block[i % 4];
+}
+
 ub_status ub_tensor_random_normal(ub_tensor **out, int rank, const int64_t *dims, uint64_t seed,
                                   ub_error *err)
 {

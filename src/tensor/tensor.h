@@ -137,6 +137,8 @@ void ubp_philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t k
 void ubp_random_normal(float *values, int64_t n, uint64_t seed, uint32_t stream);
 /* From -bound to bound. */
 void ubp_random_uniform(float *values, int64_t n, double bound, uint64_t seed, uint32_t stream);
+/* Value i of ub_tensor_random_normal(seed). */
+float ubp_random_normal_at(uint64_t seed, uint64_t i);
 
 /* ---- index_parse.c ----------------------------------------------------------------------------
  */

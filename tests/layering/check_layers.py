@@ -13,7 +13,7 @@ MAY = {
     "tensor": {"base"},
     "file": {"base", "tensor"},
     "graph": {"base", "tensor"},
-    "ops": {"base", "tensor", "graph"},
+    "ops": {"base", "tensor", "file", "graph"},  # file: the pictures that ImageDecoder reads
     "load": {"base", "tensor", "file", "graph", "ops"},
     "plan": {"base", "tensor", "graph", "ops"},
     "exec": {"base", "tensor", "graph", "ops", "plan"},

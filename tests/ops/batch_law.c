@@ -605,6 +605,13 @@ static const char *const exempt[] = {
     "GlobalLpPool", /* no cases */
     "MaxRoiPool",   /* no cases */
     "DeformConv",   /* no case of two samples */
+    "RandomUniform",
+    "RandomNormal",
+    "RandomUniformLike",
+    "RandomNormalLike",
+    "Bernoulli",
+    "Multinomial",  /* no case of two axes */
+    "ImageDecoder", /* of one file */
     "Shape",
     "Size",
     "Range",
