@@ -242,3 +242,19 @@ const ubp_op ubp_op_RMSNormalization = {
     .batch = layer_norm_batch,
     .ref = rms_norm_ref,
 };
+
+/* RMSNormalization before ONNX had it, as ONNX Runtime writes it. */
+const ubp_op ubp_op_SimplifiedLayerNormalization = {
+    .name = "SimplifiedLayerNormalization",
+    .domain = "",
+    .min_in = 2,
+    .max_in = 2,
+    .min_out = 1,
+    .max_out = 1,
+    .flags = UBP_WIDEN,
+    .attr_size = sizeof(ubp_norm_attr),
+    .attrs = layer_norm_attrs,
+    .infer = layer_norm_infer,
+    .batch = layer_norm_batch,
+    .ref = rms_norm_ref,
+};

@@ -45,7 +45,7 @@ def dump(root, name, model, inputs, outputs, rtol, atol, kind="node"):
             f.write(content)
 
 
-def make(op, inputs, n_out, domain, opset, **attributes):
+def make(op, inputs, n_out, domain, opset, attributes):
     """A model of one node; None among inputs is left out, False among outputs too."""
     wanted = n_out if isinstance(n_out, tuple) else (True,) * n_out
     names = [f"x{i}" if v is not None else "" for i, v in enumerate(inputs)]
@@ -69,7 +69,9 @@ def make(op, inputs, n_out, domain, opset, **attributes):
 def case(root, op, inputs, n_out=1, domain="", opset=None, rtol=1e-4, atol=1e-5,
          kind="node", **attributes):
     counts[op] = counts.get(op, 0) + 1
-    model = make(op, inputs, n_out, domain, opset, **attributes)
+    if "opset_" in attributes:  # an attribute of that name
+        attributes["opset"] = attributes.pop("opset_")
+    model = make(op, inputs, n_out, domain, opset, attributes)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
@@ -239,7 +241,7 @@ def chances(root):
 def pictures(root):
     def picture(name, content, expected, pixel_format):
         x = np.frombuffer(content, np.uint8)
-        model = make("ImageDecoder", [x], 1, "", 20, pixel_format=pixel_format)
+        model = make("ImageDecoder", [x], 1, "", 20, {"pixel_format": pixel_format})
         model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", onnx.TensorProto.UINT8, expected.shape))
         dump(root, f"imagedecoder_{name}", model, [x], [expected], 0, 0)
 
@@ -277,7 +279,72 @@ def main():
 
 
 def microsoft(root):
-    pass
+    def ms(op, inputs, n_out=1, **attributes):
+        case(root, op, inputs, n_out, domain="com.microsoft", **attributes)
+
+    quantised(ms)
+    fused(ms)
+    norms(ms)
+    case(root, "SimplifiedLayerNormalization", [normal(3, 4, 8), normal(8)], axis=-1, epsilon=1e-5)
+
+
+def scale(value):
+    return np.array(value, np.float32)
+
+
+def quantised(ms):
+    for dtype, low, high in (("uint8", 0, 256), ("int8", -128, 128)):
+        def byte(*shape):
+            return ints(low, high, *shape, dtype=dtype)
+
+        def zero():
+            return np.array(ints(low, high) // 2, dtype)
+
+        x, y = byte(4, 3, 5), byte(3, 5)
+        ms("QLinearAdd", [x, scale(0.0213), zero(), y, scale(0.0517), zero(), scale(0.0611), zero()])
+        ms("QLinearMul", [x, scale(0.0213), zero(), byte(4, 3, 5), scale(0.0517), zero(), scale(0.0311), zero()])
+        ms("QLinearLeakyRelu", [x, scale(0.02), zero(), scale(0.03), zero()], alpha=0.1)
+        ms("QLinearSigmoid", [x, scale(0.05), zero(), scale(0.004), np.array(low, dtype)], atol=1)
+        ms("QLinearSoftmax", [x, scale(0.03), zero(), scale(0.004), np.array(low, dtype)], axis=-1, opset_=13, atol=1)
+        ms("QLinearGlobalAveragePool", [byte(4, 3, 5, 6), scale(0.02), zero(), scale(0.01), zero()])
+        ms("QLinearConcat", [scale(0.04), zero(), x, scale(0.02), zero(), byte(4, 2, 5), scale(0.05), zero()], axis=1)
+        ms("QGemm", [byte(5, 7), scale(0.02), zero(), byte(7, 4), scale(0.03), zero(), ints(-900, 900, 4, dtype="int32"),
+                     scale(0.05), zero()], alpha=1.5)
+        ms("QGemm", [byte(5, 7), scale(0.02), zero(), byte(4, 7), (normal(4) ** 2 + scale(0.01)), byte(4), None, None, None],
+           transB=1)
+
+
+def fused(ms):
+    for activation, params in (("Relu", None), ("LeakyRelu", [0.2]), ("Tanh", None), ("Sigmoid", None), ("Clip", [-0.5, 0.75]),
+                               ("HardSigmoid", [0.3, 0.4])):
+        ms("FusedConv", [normal(3, 4, 6, 7), normal(6, 2, 3, 3), normal(6)], activation=activation,
+           activation_params=params, group=2, pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    ms("FusedConv", [normal(3, 4, 6, 7), normal(6, 4, 3, 3), normal(6), normal(3, 6, 6, 7)], activation="Relu",
+       pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    ms("FusedGemm", [normal(5, 7), normal(4, 7), normal(4)], activation="Relu", transB=1, alpha=0.5, beta=2.0)
+    ms("FusedGemm", [normal(7, 5), normal(7, 4)], activation="LeakyRelu", transA=1, activation_alpha=0.1)
+    ms("FusedMatMul", [normal(3, 2, 5, 7), normal(3, 2, 4, 7)], transB=1, alpha=0.25)
+    ms("FusedMatMul", [normal(3, 7, 5), normal(7, 4)], transA=1)
+    ms("Gelu", [normal(3, 4, 5)])
+    ms("BiasGelu", [normal(3, 4, 5), normal(5)])
+    ms("FastGelu", [normal(3, 4, 5)])
+    ms("FastGelu", [normal(3, 4, 5), normal(5)])
+    ms("QuickGelu", [normal(3, 4, 5)], alpha=1.5)
+
+
+def norms(ms):
+    x, skip = normal(3, 4, 8), normal(3, 4, 8)
+    every = (True, False, False, True)
+    ms("SkipLayerNormalization", [x, skip, normal(8), normal(8), normal(8)], every, epsilon=1e-5)
+    ms("SkipLayerNormalization", [x, skip, normal(8)], epsilon=1e-5)
+    ms("SkipLayerNormalization", [x, normal(4, 8), normal(8), normal(8)], epsilon=1e-5)
+    ms("SkipSimplifiedLayerNormalization", [x, skip, normal(8), normal(8)], every, epsilon=1e-5)
+    ids = ints(0, 9, 3, 4, dtype="int32")
+    tables = [normal(9, 8), normal(6, 8)]
+    ms("EmbedLayerNormalization", [ids, ints(0, 2, 3, 4, dtype="int32"), *tables, normal(2, 8), normal(8), normal(8),
+                                   ints(0, 2, 3, 4, dtype="int32")], 2, epsilon=1e-5)
+    ms("EmbedLayerNormalization", [ids, None, *tables, None, normal(8), normal(8), None,
+                                   ints(0, 6, 3, 4, dtype="int32")], (True, False, True), epsilon=1e-5)
 
 
 if __name__ == "__main__":
