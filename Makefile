@@ -12,7 +12,7 @@ PACKAGES := build-essential cmake ninja-build pkg-config libdnnl-dev libnanopb-d
             clang clang-format libomp-dev libclang-rt-dev python3 python3-venv
 VENV := $(BUILD)/venv
 
-.PHONY: all deps configure build venv demo test test-quick asan clang reference bench fuzz format \
+.PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench fuzz format \
         install clean help
 
 all: build
@@ -45,6 +45,10 @@ test: deps ## everything: Release, without oneDNN, sanitizers, clang
 
 test-quick: build venv ## the Release tests only
 	@cd $(BUILD) && ctest --output-on-failure -j $(JOBS)
+
+docs: build venv ## docs/ops.md and docs/conformance.md, from the tests
+	@cd $(BUILD) && ctest -R '^(onnx_suite|runtime_cases|batch_law)$$' -j $(JOBS) >/dev/null || true
+	@$(VENV)/bin/python tests/tools/op_docs.py $(BUILD) .
 
 asan: ## a build with AddressSanitizer and UndefinedBehaviorSanitizer in build-asan/
 	@cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DUNBATCH_SANITIZE=ON \

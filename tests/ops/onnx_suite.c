@@ -3,12 +3,13 @@
  * onnx-suite: runs ONNX's conformance cases through the library, each in a process of its own so
  * that a crash or a hang is one failed case. See onnx_case.h for the layout.
  *
- *   onnx-suite DIR [REGEX] [--known FILE] [--reference] [-v]
+ *   onnx-suite DIR [REGEX] [--known FILE] [--report FILE] [--reference] [-v]
  *
  * One line for each failing case, then "N passed, N failed". Exit code 1 when a case fails. With
  * --known the cases listed in FILE ("folder/name: reason", one a line, # for comments) are to fail:
  * they are not shown, and one that passes, or that is not there, makes the exit code 1 as one that
- * fails and is not listed does.
+ * fails and is not listed does. --report writes a line for each case: "ok" or "failed", and its
+ * name.
  */
 #include "onnx_case.h"
 
@@ -25,7 +26,7 @@
 enum { SECONDS_PER_CASE = 120, TEXT = 2048 };
 
 typedef struct options {
-    const char *root, *pattern, *known;
+    const char *root, *pattern, *known, *report;
     bool reference, verbose;
 } options;
 
@@ -260,6 +261,9 @@ static int run_all(const options *o)
     names todo = {0}, known = {0};
     regex_t pattern;
     int passed = 0, failed = 0, wrong = 0;
+    FILE *report = o->report ? fopen(o->report, "w") : NULL;
+    if (o->report && !report)
+        die("cannot write", o->report);
     if (o->pattern && regcomp(&pattern, o->pattern, REG_EXTENDED | REG_NOSUB) != 0) {
         fprintf(stderr, "onnx-suite: '%s' is no regular expression\n", o->pattern);
         return 2;
@@ -282,7 +286,11 @@ static int run_all(const options *o)
             wrong++;
         passed += good;
         failed += !good;
+        if (report)
+            fprintf(report, "%s %s\n", good ? "ok" : "failed", todo.items[i]);
     }
+    if (report && fclose(report) != 0)
+        die("cannot write", o->report);
     if (o->pattern)
         regfree(&pattern);
     release_names(&todo);
@@ -298,6 +306,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--known") == 0 && i + 1 < argc)
             o.known = argv[++i];
+        else if (strcmp(argv[i], "--report") == 0 && i + 1 < argc)
+            o.report = argv[++i];
         else if (strcmp(argv[i], "--reference") == 0)
             o.reference = true;
         else if (strcmp(argv[i], "-v") == 0)
@@ -310,7 +320,9 @@ int main(int argc, char **argv)
             o.root = argv[i];
     }
     if (bad || !o.root) {
-        fprintf(stderr, "usage: onnx-suite DIR [REGEX] [--known FILE] [--reference] [-v]\n");
+        fprintf(stderr,
+                "usage: onnx-suite DIR [REGEX] [--known FILE] [--report FILE] [--reference] "
+                "[-v]\n");
         return 2;
     }
     return run_all(&o);

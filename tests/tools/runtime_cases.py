@@ -285,6 +285,8 @@ def microsoft(root):
     quantised(ms)
     fused(ms)
     norms(ms)
+    products(ms)
+    heads(ms)
     case(root, "SimplifiedLayerNormalization", [normal(3, 4, 8), normal(8)], axis=-1, epsilon=1e-5)
 
 
@@ -330,6 +332,33 @@ def fused(ms):
     ms("FastGelu", [normal(3, 4, 5)])
     ms("FastGelu", [normal(3, 4, 5), normal(5)])
     ms("QuickGelu", [normal(3, 4, 5)], alpha=1.5)
+
+
+def products(ms):
+    for bits in (4, 8):
+        packed = ints(0, 256, 6, 3, 16 * bits // 8, dtype="uint8")
+        scales = np.abs(normal(6, 3)) * np.float32(0.1)
+        model = dict(N=6, K=48, bits=bits, block_size=16)
+        ms("MatMulNBits", [normal(2, 5, 48), packed, scales], **model)
+        zeros = ints(0, 256, 6, (3 * bits + 7) // 8, dtype="uint8")
+        ms("MatMulNBits", [normal(5, 48), packed, scales, zeros], **model)
+    ms("MatMulNBits", [normal(5, 40), ints(0, 256, 6, 2, 16, dtype="uint8"), np.abs(normal(6, 2)), None, None, normal(6)],
+       N=6, K=40, bits=4, block_size=32)
+    for dtype, low, high in (("uint8", 0, 256), ("int8", -128, 128)):
+        weights = ints(low, high, 7, 5, dtype=dtype)
+        ms("DynamicQuantizeMatMul", [normal(3, 4, 7), weights, scale(0.03), np.array(3, dtype), normal(5)])
+        ms("DynamicQuantizeMatMul", [normal(4, 7), weights, np.abs(normal(5)), ints(low, high, 5, dtype=dtype)])
+
+
+def heads(ms):
+    q, k, v = normal(3, 4, 12), normal(3, 6, 12), normal(3, 6, 12)
+    ms("MultiHeadAttention", [q, k, v], num_heads=3)
+    ms("MultiHeadAttention", [q, k, v, normal(36)], num_heads=3, scale=0.5)
+    ms("MultiHeadAttention", [q, k, v, None, ints(0, 2, 3, 6, dtype="int32"), normal(3, 3, 4, 6)], num_heads=3)
+    ms("MultiHeadAttention", [q, k, v, None, None, normal(1, 1, 4, 6)], num_heads=3)
+    k, v = normal(3, 4, 12), normal(3, 4, 12)
+    ms("MultiHeadAttention", [q, k, v, None, None, None, normal(3, 3, 5, 4), normal(3, 3, 5, 4)], 3, num_heads=3)
+    ms("MultiHeadAttention", [q, k, v], num_heads=3, unidirectional=1)
 
 
 def norms(ms):
