@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attention: scaled dot products of queries and keys, masked, through a softmax, times values.
- * attention.c reads ONNX's operator, attention_run.c computes; sdpa callers of other domains fill
- * an ubp_attention themselves.
+ * attention.c reads ONNX's operator, attention_run.c computes; ms_attention.c and exec/flex.c fill a
+ * ubp_attention themselves.
  */
 #ifndef UBP_ATTENTION_H
 #define UBP_ATTENTION_H
@@ -51,5 +51,12 @@ typedef struct ubp_attention {
 } ubp_attention;
 
 ub_status ubp_attention_run(const ubp_call *c, const ubp_attention *a);
+
+/* The steps by themselves, for what is not packed and has no past: scores (batch, heads, rows,
+ * keys) of the scaled products; their softmax, in place; y = scores times values. Of the call only
+ * run and err are used. */
+ub_status ubp_attention_scores(const ubp_call *c, const ubp_attention *a);
+void ubp_attention_weights(const ubp_call *c, const ubp_attention *a);
+void ubp_attention_values(const ubp_call *c, const ubp_attention *a);
 
 #endif

@@ -279,28 +279,82 @@ static ub_status place_cache(const ubp_call *c, const attend *j, ub_tensor *pres
     return *out ? UB_OK : room(c, j, d->batch * d->kv_heads * d->keys, width, out);
 }
 
+/* Queries and keys with the root of the factor on each. q: as they lie in memory. */
+static ub_status scale_both(const ubp_call *c, attend *j, const char *q)
+{
+    const ubp_attention *a = j->a;
+    const ubp_attention_dims *d = &a->d;
+    const int64_t rows = d->batch * d->heads * d->rows, lines = d->batch * d->kv_heads * d->keys;
+    const double factor = sqrt(a->attr->has_scale ? a->attr->scale : 1 / sqrt((double)d->width));
+    UBP_TRY(room(c, j, rows, d->width, &j->query));
+    UBP_TRY(room(c, j, lines, d->width, &j->key));
+    scale(c->run, j, j->query, q, rows * d->width, factor);
+    scale(c->run, j, j->key, j->k, lines * d->width, factor);
+    return UB_OK;
+}
+
 ub_status ubp_attention_run(const ubp_call *c, const ubp_attention *a)
 {
     const ubp_attention_dims *d = &a->d;
     attend j = {.a = a, .dtype = a->q->dtype, .size = ub_dtype_size(a->q->dtype)};
-    const double factor = sqrt(a->attr->has_scale ? a->attr->scale : 1 / sqrt((double)d->width));
+    const int64_t rows = d->batch * d->heads * d->rows;
     char *q;
-    int64_t rows = d->batch * d->heads * d->rows, lines = d->batch * d->kv_heads * d->keys;
     UBP_TRY(room(c, &j, rows, d->width, &q));
-    UBP_TRY(room(c, &j, rows, d->width, &j.query));
-    UBP_TRY(room(c, &j, lines, d->width, &j.key));
     UBP_TRY(room(c, &j, rows, d->keys, &j.scores));
     UBP_TRY(place_cache(c, &j, a->present_k, d->width, &j.k));
     UBP_TRY(place_cache(c, &j, a->present_v, d->value_width, &j.v));
     gather_heads(&j, q, a->q, NULL, d->heads, 0, d->rows, d->width);
     gather_heads(&j, j.k, a->k, a->past_k, d->kv_heads, d->past, d->keys - d->past, d->width);
     gather_heads(&j, j.v, a->v, a->past_v, d->kv_heads, d->past, d->keys - d->past, d->value_width);
-    scale(c->run, &j, j.query, q, rows * d->width, factor);
-    scale(c->run, &j, j.key, j.k, lines * d->width, factor);
+    UBP_TRY(scale_both(c, &j, q));
     j.tap = a->scores ? a->scores->data : NULL;
     find_mask_steps(&j);
     multiply_scores(c->run, &j);
     ubp_run_parallel(c->run, rows, 4096 / (d->keys + 1) + 1, finish_rows, &j);
     multiply_values(c->run, &j);
     return UB_OK;
+}
+
+/* ---- The steps by themselves ------------------------------------------------------------------
+ */
+
+ub_status ubp_attention_scores(const ubp_call *c, const ubp_attention *a)
+{
+    attend j = {.a = a,
+                .dtype = a->q->dtype,
+                .size = ub_dtype_size(a->q->dtype),
+                .k = a->k->data,
+                .scores = a->scores->data};
+    UBP_TRY(scale_both(c, &j, a->q->data));
+    multiply_scores(c->run, &j);
+    return UB_OK;
+}
+
+static void weigh_rows(void *arg, int64_t begin, int64_t end)
+{
+    const attend *j = arg;
+    const int64_t keys = j->a->d.keys;
+    for (int64_t i = begin; i < end; i++)
+        if (j->dtype == UB_F64)
+            softmax_double((double *)(void *)j->scores + i * keys, keys, 0, false);
+        else
+            softmax_float((float *)(void *)j->scores + i * keys, keys, 0, false);
+}
+
+void ubp_attention_weights(const ubp_call *c, const ubp_attention *a)
+{
+    const ubp_attention_dims *d = &a->d;
+    attend j = {.a = a, .dtype = a->scores->dtype, .scores = a->scores->data};
+    ubp_run_parallel(c->run, d->batch * d->heads * d->rows, 4096 / (d->keys + 1) + 1, weigh_rows,
+                     &j);
+}
+
+void ubp_attention_values(const ubp_call *c, const ubp_attention *a)
+{
+    const attend j = {.a = a,
+                      .dtype = a->v->dtype,
+                      .size = ub_dtype_size(a->v->dtype),
+                      .v = a->v->data,
+                      .scores = a->scores->data};
+    multiply_values(c->run, &j);
 }
