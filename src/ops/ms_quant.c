@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Quantised operators of com.microsoft, for QOperator files: QLinearAdd, QLinearMul,
- * QLinearLeakyRelu, QLinearSigmoid, QLinearConcat, QLinearGlobalAveragePool, QLinearSoftmax, QGemm.
+ * QLinearLeakyRelu, QLinearSigmoid, QLinearConcat, QLinearGlobalAveragePool, QLinearAveragePool,
+ * QLinearSoftmax, QGemm.
  * Bytes become numbers by scale and zero point (one each for a tensor), the result is rounded back,
  * ties to even. Version 1.
  */
+#include "ops/attrs.h"
 #include "ops/follow.h"
 #include "ops/gemm.h"
 #include "ops/move.h"
@@ -291,6 +293,73 @@ static ub_status pool_ref(const ubp_call *c)
     return UB_OK;
 }
 
+/* ---- QLinearAveragePool: AveragePool of the numbers -------------------------------------------
+ */
+
+extern const ubp_op ubp_op_AveragePool;
+
+static ub_status average_attrs(const ubp_node *n, void *attr, ubp_arena *arena, ub_error *err)
+{
+    unary_attr own;
+    UBP_TRY(unary_attrs(n, &own, arena, err));
+    return ubp_op_AveragePool.attrs(n, attr, arena, err);
+}
+
+/* The call of AveragePool on x and y in place of the bytes. */
+static ubp_call average_call(const ubp_call *c, const ub_tensor *const *x, ub_tensor *const *y)
+{
+    ubp_call inner = *c;
+    inner.op = &ubp_op_AveragePool;
+    inner.n_in = inner.n_out = 1;
+    inner.in = x;
+    inner.out = y;
+    return inner;
+}
+
+static ub_status average_infer(const ubp_call *c)
+{
+    UBP_TRY(want_bytes(c, X));
+    UBP_TRY(want_scale(c, Y_SCALE, c->in[X]));
+    ub_tensor numbers = *c->in[X], pooled;
+    const ub_tensor *in[] = {&numbers};
+    ub_tensor *out[] = {&pooled};
+    const ubp_call inner = average_call(c, in, out);
+    numbers.dtype = UB_F32;
+    numbers.data = NULL;
+    UBP_TRY(ubp_op_AveragePool.infer(&inner));
+    return ubp_set_out(c, 0, c->in[X]->dtype, pooled.rank, pooled.dims);
+}
+
+static void average_batch(ubp_batch *b)
+{
+    ubp_batch own = *b;
+    const ubp_call inner = average_call(b->call, b->call->in, b->call->out);
+    own.call = &inner;
+    ubp_op_AveragePool.batch(&own);
+    follow_scales(b, X_SCALE, Y_ZERO);
+}
+
+static ub_status average_ref(const ubp_call *c)
+{
+    const scale sx = read_scale(c, X_SCALE), sy = read_scale(c, Y_SCALE);
+    ub_tensor x, y;
+    const ub_tensor *in[] = {&x};
+    ub_tensor *out[] = {&y};
+    const ubp_call inner = average_call(c, in, out);
+    UBP_TRY(ubp_tensor_describe(&x, UB_F32, c->in[X]->rank, c->in[X]->dims, c->err));
+    UBP_TRY(ubp_tensor_describe(&y, UB_F32, c->out[0]->rank, c->out[0]->dims, c->err));
+    x.data = ubp_run_scratch(c, ubp_tensor_bytes(&x));
+    y.data = ubp_run_scratch(c, ubp_tensor_bytes(&y));
+    if (!x.data || !y.data)
+        return UB_ERR_MEMORY;
+    for (int64_t i = 0; i < ub_tensor_count(&x); i++)
+        ((float *)x.data)[i] = number(c->in[X], i, sx);
+    UBP_TRY(ubp_op_AveragePool.ref(&inner));
+    for (int64_t i = 0; i < ub_tensor_count(&y); i++)
+        put_byte(c->out[0], i, ((const float *)y.data)[i], sy);
+    return UB_OK;
+}
+
 /* ---- QLinearConcat: scale and zero point of the output, then three inputs a part --------------
  */
 
@@ -550,3 +619,5 @@ QUANT(QLinearSoftmax, 5, 5, unary_attr, unary_attrs, softmax_infer, softmax_batc
 QUANT(QLinearGlobalAveragePool, 5, 5, unary_attr, unary_attrs, pool_infer, pool_batch, pool_ref);
 QUANT(QLinearConcat, 5, 127, int64_t, concat_attrs, concat_infer, concat_batch, concat_ref);
 QUANT(QGemm, 6, 9, gemm_attr, gemm_attrs, gemm_infer, gemm_batch, gemm_ref);
+QUANT(QLinearAveragePool, 4, 5, ubp_pool_attr, average_attrs, average_infer, average_batch,
+      average_ref);

@@ -309,6 +309,8 @@ def quantised(ms):
         ms("QLinearSigmoid", [x, scale(0.05), zero(), scale(0.004), np.array(low, dtype)], atol=1)
         ms("QLinearSoftmax", [x, scale(0.03), zero(), scale(0.004), np.array(low, dtype)], axis=-1, opset_=13, atol=1)
         ms("QLinearGlobalAveragePool", [byte(4, 3, 5, 6), scale(0.02), zero(), scale(0.01), zero()])
+        ms("QLinearAveragePool", [byte(3, 2, 7, 6), scale(0.0213), zero(), scale(0.0117), zero()], kernel_shape=[3, 2],
+           strides=[2, 1], pads=[1, 0, 1, 1])
         ms("QLinearConcat", [scale(0.04), zero(), x, scale(0.02), zero(), byte(4, 2, 5), scale(0.05), zero()], axis=1)
         ms("QGemm", [byte(5, 7), scale(0.02), zero(), byte(7, 4), scale(0.03), zero(), ints(-900, 900, 4, dtype="int32"),
                      scale(0.05), zero()], alpha=1.5)
