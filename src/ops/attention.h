@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * attention: scaled dot products of queries and keys, masked, through a softmax, times values.
- * attention.c reads ONNX's operator, attention_run.c computes; ms_attention.c and exec/flex.c fill a
- * ubp_attention themselves.
+ * attention.c reads ONNX's operator, attention_run.c computes; ms_attention.c and exec/flex.c fill
+ * a ubp_attention themselves.
  */
 #ifndef UBP_ATTENTION_H
 #define UBP_ATTENTION_H
