@@ -313,6 +313,14 @@ UB_API void ub_model_free(ub_model *m);
 /* What opening had to say besides the model, one line, or "". */
 UB_API const char *ub_model_note(const ub_model *m);
 
+/* What a value is when the model runs. */
+typedef enum ub_kind {
+    UB_KIND_TENSOR,
+    UB_KIND_SEQUENCE,         /* a list of tensors */
+    UB_KIND_OPTIONAL,         /* a tensor, or nothing */
+    UB_KIND_OPTIONAL_SEQUENCE /* a list of tensors, or nothing */
+} ub_kind;
+
 /* What a model says of one of its inputs or outputs. */
 typedef struct ub_port {
     const char *name;
@@ -321,6 +329,7 @@ typedef struct ub_port {
     int64_t dims[UB_MAX_RANK];          /* -1 where free */
     const char *dim_names[UB_MAX_RANK]; /* the name of a free dim ("batch"), or NULL */
     int batch_axis;                     /* where the samples are; -1: none */
+    ub_kind kind;                       /* of a list nothing else is said */
 } ub_port;
 
 UB_API int ub_model_input_count(const ub_model *m);
@@ -376,6 +385,10 @@ UB_API void ub_session_free(ub_session *s);
  * borrowed and must stay until it is replaced or the session ends. dtype and dims must fit. */
 UB_API ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value,
                                 ub_error *err);
+/* The same for an input that is a sequence (n elements, perhaps none) or an optional (n 0 or 1; of
+ * a sequence: elements NULL for nothing). The tensors are borrowed like value. */
+UB_API ub_status ub_session_set_list(ub_session *s, const char *name,
+                                     const ub_tensor *const *elements, int n, ub_error *err);
 /* Takes all given values back. */
 UB_API void ub_session_clear(ub_session *s);
 
@@ -391,11 +404,32 @@ UB_API void ub_session_clear(ub_session *s);
  * whole, as stored.
  */
 UB_API ub_status ub_get(ub_tensor **out, ub_session *s, const char *what, ub_error *err);
+/*
+ * Inside If, Loop, Scan and SequenceMap the address says where:
+ *
+ *     IF/then/NAME    IF/else/NAME    LOOP/K/NAME    SCAN/K/NAME
+ *
+ * IF, LOOP: a node (without a name of its own: that of its first output); K the iteration, from 0;
+ * NAME a node or tensor of the body, or such an address again. A branch or iteration that did not
+ * run is UB_ERR_ARGUMENT and says what ran. LIST/K is element K of a sequence (of an optional: of
+ * what it holds), wherever LIST is; a sequence as a whole comes from ub_get_list().
+ */
 /* Several values in one run; on failure none is returned. */
 UB_API ub_status ub_get_many(ub_tensor **out, ub_session *s, const char *const *what, int n,
                              ub_error *err);
 /* Like ub_get, but SLICE indexes the stored shape. */
 UB_API ub_status ub_get_raw(ub_tensor **out, ub_session *s, const char *what, ub_error *err);
+/* All elements of a sequence or an optional, in one run; a tensor comes as the only element. what:
+ * an address without SLICE. The elements are stored as the model makes them. */
+typedef struct ub_list ub_list;
+UB_API ub_status ub_get_list(ub_list **out, ub_session *s, const char *what, ub_error *err);
+UB_API void ub_list_free(ub_list *l);
+UB_API ub_kind ub_list_kind(const ub_list *l);
+/* Elements; 0 for an optional that holds nothing. */
+UB_API int64_t ub_list_count(const ub_list *l);
+/* Whether an optional holds something; true for what is no optional. */
+UB_API bool ub_list_filled(const ub_list *l);
+UB_API const ub_tensor *ub_list_at(const ub_list *l, int64_t i);
 /* What the last get had to say besides its answer ("sample 4 depends on its batch through node
  * ..."), "" when nothing. Valid until the next call on s. */
 UB_API const char *ub_session_note(const ub_session *s);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Text ------------------------------------------------------------------------------------ */
+/* ---- Text ----------------------------------------------------------------------------------- */
 
 /* Where the bracket that closes at the end of the text opens; NULL: there is none, or nothing
  * before it. */
@@ -61,7 +61,7 @@ ubp_address_parts ubp_address_split(const char *text)
     return p;
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names ---------------------------------------------------------------------------------- */
 
 typedef enum kind { NOTHING, LAYER, NODE, VALUE } kind;
 
@@ -115,7 +115,7 @@ static ub_status check_call(const ubp_graph *g, char *name, ub_error *err)
                     calls - 1, hash + 1);
 }
 
-/* ---- Ports ----------------------------------------------------------------------------------- */
+/* ---- Ports ---------------------------------------------------------------------------------- */
 
 static ub_status fail_port(const char *what, const char *name, bool is_input, int count, int port,
                            ub_error *err)
@@ -178,7 +178,7 @@ static ub_status pick_of_node(ubp_address *a, const ubp_graph *g, ub_error *err)
     find_group(g, a->node, &first, &last);
     for (int32_t i = first; i <= last; i++) {
         const ubp_node *n = &g->nodes[i];
-        const int n_ports = a->is_input ? n->n_in : n->n_out;
+        const int n_ports = a->is_input ? n->n_in - n->n_captured : n->n_out;
         for (int k = 0; k < n_ports; k++) {
             const int32_t v = (a->is_input ? n->in : n->out)[k];
             if (is_own_port(g, v, a->is_input, first, last) && count++ == a->port)
@@ -213,7 +213,21 @@ static ub_status pick(ubp_address *a, const ubp_graph *g, kind what, int32_t ind
     return pick_of_value(a, g, index, err);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------- */
+/* A value of a body is the tap's; what the model's graph is asked for is the node around it. */
+static ub_status pick_inside(ubp_address *a, const ubp_graph *g, kind what, int32_t index,
+                             ub_error *err)
+{
+    const int32_t outer = a->value;
+    UBP_TRY(pick(a, g, what, index, err));
+    if (!a->inside)
+        return UB_OK;
+    a->tap.value = a->value;
+    a->value = outer;
+    a->node = -1;
+    return UB_OK;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------ */
 
 /* name: a copy of the text, to be cut. */
 static ub_status parse(ubp_address *out, const ubp_graph *g, const char *text, char *name,
@@ -235,6 +249,10 @@ static ub_status parse(ubp_address *out, const ubp_graph *g, const char *text, c
     }
     if (what != NOTHING)
         return pick(out, g, what, index, err);
+    const ubp_graph *inner = g;
+    bool is_node = false;
+    if (ubp_address_inner(out, g, name, &inner, &index, &is_node))
+        return pick_inside(out, inner, is_node ? NODE : VALUE, index, err);
     UBP_TRY(check_call(g, name, err));
     return ubp_address_unknown(g, name, err);
 }
@@ -242,7 +260,7 @@ static ub_status parse(ubp_address *out, const ubp_graph *g, const char *text, c
 ub_status ubp_address_parse(ubp_address *out, const ubp_graph *g, const char *text, ub_error *err)
 {
     const size_t size = strlen(text) + 1;
-    *out = (ubp_address){.value = -1, .layer = -1, .node = -1};
+    *out = (ubp_address){.value = -1, .layer = -1, .node = -1, .element = -1};
     if (size == 1)
         return ubp_fail(err, UB_ERR_ARGUMENT, "an empty name; expected a layer, node or tensor");
     char *name = ubp_malloc(size);

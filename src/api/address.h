@@ -3,6 +3,8 @@
  * address: what users type, resolved against a graph.
  *
  *     NAME[#CALL][:in[K]|:out[K]][SLICE]        default :out, K = 0
+ *     NODE/then/NAME, NODE/else/NAME, NODE/K/NAME   inside bodies
+ *     NAME/K                                    an element of a list
  *
  * The whole string is tried as an exact name first (tensor names hold ':', '[' and '#'), then with
  * the slice taken off, then with the side, then with the call.
@@ -10,7 +12,7 @@
 #ifndef UBP_ADDRESS_H
 #define UBP_ADDRESS_H
 
-#include "graph/graph.h"
+#include "exec/exec.h"
 
 typedef struct ubp_address {
     int32_t value;     /* the value meant */
@@ -19,6 +21,10 @@ typedef struct ubp_address {
     bool is_input;     /* :in */
     int port;          /* K */
     const char *slice; /* "[4, :]" inside the parsed text, or NULL */
+    int64_t element;   /* of a list; -1: none was named */
+    bool inside;       /* the value is in a body: tap says which; `value` is then one that the node
+                          of the model's graph gives */
+    ubp_tap tap;
 } ubp_address;
 
 /* UB_ERR_ARGUMENT: unknown (with near names), ambiguous (with the candidates), K out of range.
@@ -52,6 +58,14 @@ typedef struct ubp_address_parts {
 
 /* Cuts a slice and a side off the end of the text. */
 ubp_address_parts ubp_address_split(const char *text);
+
+/* address_inner.c: a name inside bodies, or of a list's element. False: name is none; *out is as it
+ * was then. *graph: where the value or node is, whose port is still to be picked. */
+bool ubp_address_inner(ubp_address *out, const ubp_graph *g, const char *name,
+                       const ubp_graph **graph, int32_t *index, bool *is_node);
+
+/* The body that a step goes into, NULL when the node has none such. */
+const ubp_graph *ubp_tap_body(const ubp_graph *g, const ubp_tap_step *step);
 
 /* address_near.c: the error for a name that is none: UB_ERR_ARGUMENT, with near names. */
 ub_status ubp_address_unknown(const ubp_graph *g, const char *name, ub_error *err);

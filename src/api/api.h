@@ -21,31 +21,6 @@ struct ub_model {
     int64_t fixed_batch; /* what the file fixes the batch to; -1: free */
 };
 
-/* ---- cache.c: what a session keeps between calls --------------------------------------------- */
-
-enum { UBP_CACHE_SIZE = 24 };
-
-/* The facts or the plan for one ask: same values, same given values and dims. */
-typedef struct ubp_cached {
-    int64_t *key; /* owned */
-    size_t key_len;
-    ubp_facts *facts; /* of the whole batch; NULL when this entry is a plan */
-    ubp_plan *plan;
-    uint64_t used; /* when it was last asked for */
-} ubp_cached;
-
-typedef struct ubp_cache {
-    ubp_cached entries[UBP_CACHE_SIZE];
-    uint64_t clock;
-} ubp_cache;
-
-void ubp_cache_release(ubp_cache *c);
-/* The facts of the ask: found or made; they stay the cache's, until its next call. */
-ub_status ubp_cache_facts(ubp_cache *c, ubp_facts **out, const ubp_ask *ask, ub_error *err);
-/* The plan of the ask; NULL when shapes hang on data. */
-ub_status ubp_cache_plan(ubp_cache *c, ubp_plan **out, const ubp_ask *ask,
-                         struct ubp_onednn *onednn, ub_error *err);
-
 struct ub_session {
     const ub_model *model;
     ub_session_options options;
@@ -53,7 +28,7 @@ struct ub_session {
     ub_tensor **given_tensors; /* [n_given], owned copies of the descriptions; data is borrowed */
     size_t n_given, cap_given, cap_tensors;
     ubp_cache cache;
-    ubp_workspace workspace;
+    ubp_workspace workspaces[UBP_MAX_NESTING]; /* of the model's graph, then of bodies in it */
     ubp_arena scratch;
     struct ubp_onednn *onednn;
     ubp_run run;
@@ -64,7 +39,7 @@ struct ub_session {
     int n_steps;
 };
 
-/* ---- select.c: slices and samples ------------------------------------------------------------ */
+/* ---- select.c: slices and samples ----------------------------------------------------------- */
 
 /* Which samples a slice needs: ascending, each once. */
 typedef struct ubp_pick {
@@ -87,7 +62,17 @@ ub_status ubp_samples_first(ub_tensor **out, const ub_tensor *t, const ubp_sampl
 ub_status ubp_take_rows(ub_tensor **out, const ub_tensor *t, int axis, const int64_t *rows,
                         int64_t count, ub_error *err);
 
-/* ---- batch.c: running values for some of the samples ----------------------------------------- */
+/* ---- list.c: values inside bodies, lists ------------------------------------------------------
+ */
+
+/* The item that an address names, for all n samples of the session. text: for messages. */
+ub_status ubp_get_item(ub_session *s, ubp_item **out, const ubp_address *a, int64_t n,
+                       const char *text, ub_error *err);
+/* Element k of a list, or of what an optional holds; k -1: the item itself. */
+ub_status ubp_item_element(const ubp_item **out, const ubp_item *item, int64_t k, const char *text,
+                           ub_error *err);
+
+/* ---- batch.c: running values for some of the samples ---------------------------------------- */
 
 /* The values for these samples, in their own layouts with `count` samples each, and their maps.
  * rows NULL: all. Models with a fixed batch, and `alone`, run block by block. */
@@ -101,6 +86,14 @@ typedef struct ubp_batch_ask {
 
 ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
                               const ubp_batch_ask *ask, ub_error *err);
+/* How the session's runs are watched and bounded. */
+ubp_control ubp_session_control(ub_session *s);
+/* The values as items, whatever they are, for all samples; tap may be NULL. results: [n_values],
+ * owned. */
+ub_status ubp_session_items(ub_session *s, ubp_item **results, const int32_t *values, int n_values,
+                            int64_t n, ubp_tap *tap, ub_error *err);
+/* A tensor of its own from an item that must be one. name: for the message. */
+ub_status ubp_item_tensor(ub_tensor **out, const ubp_item *item, const char *name, ub_error *err);
 /* Samples in the given values; refuses inputs that do not agree. */
 ub_status ubp_session_samples(const ub_session *s, int64_t *n, ub_error *err);
 /* The ask for all samples of these values. */

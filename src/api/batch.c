@@ -46,13 +46,19 @@ ub_status ubp_session_facts(ub_session *s, ubp_facts **out, const int32_t *value
 {
     const int64_t block = s->model->fixed_batch;
     ubp_ask ask = ubp_session_ask(s, values, n_values, n);
-    if (block <= 0 || n == block || n == 0)
-        return ubp_cache_facts(&s->cache, out, &ask, err);
+    ubp_cached *kept = NULL;
+    if (block <= 0 || n == block || n == 0) {
+        UBP_TRY(ubp_cache_facts(&s->cache, &kept, &ask, err));
+        *out = kept->facts;
+        return UB_OK;
+    }
     ubp_given *given = ubp_calloc(s->n_given + 1, sizeof *given);
     ub_tensor *shapes = ubp_calloc(s->n_given + 1, sizeof *shapes);
     ub_status st = given && shapes ? UB_OK : ubp_fail_memory(err, s->n_given * sizeof *shapes);
     for (size_t i = 0; i < s->n_given && st == UB_OK; i++) {
         given[i] = s->given[i];
+        if (!given[i].tensor)
+            continue; /* a list */
         shapes[i] = *given[i].tensor;
         if (given[i].batch_axis >= 0)
             shapes[i].dims[given[i].batch_axis] = block;
@@ -62,7 +68,9 @@ ub_status ubp_session_facts(ub_session *s, ubp_facts **out, const int32_t *value
     ask.given = given;
     ask.n = block;
     if (st == UB_OK)
-        st = ubp_cache_facts(&s->cache, out, &ask, err);
+        st = ubp_cache_facts(&s->cache, &kept, &ask, err);
+    if (st == UB_OK)
+        *out = kept->facts;
     ubp_free(shapes);
     ubp_free(given);
     return st;
@@ -100,10 +108,44 @@ static ub_status run_plan(ub_session *s, ub_tensor **results, ubp_samples *maps,
             return ubp_fail_memory(err, p->n_steps * sizeof *s->step_ms);
         control->step_ms = s->step_ms;
     }
-    UBP_TRY(ubp_plan_run(results, p, ask->given, &s->workspace, control, err));
+    UBP_TRY(ubp_plan_run(results, p, ask->given, &s->workspaces[0], control, err));
     for (int i = 0; i < ask->n_wanted; i++)
         maps[i] = p->facts->values[ask->wanted[i]].samples;
     return s->profile ? keep_profile(s, p, err) : UB_OK;
+}
+
+ubp_control ubp_session_control(ub_session *s)
+{
+    return (ubp_control){.run = s->run,
+                         .memory_limit = s->options.memory_limit,
+                         .progress = s->options.progress,
+                         .payload = s->options.payload,
+                         .cache = &s->cache,
+                         .workspaces = s->workspaces};
+}
+
+/* Step by step: what comes out are items, and here they must be tensors. */
+static ub_status run_eager(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                           const ubp_ask *ask, const ubp_control *control, ub_error *err)
+{
+    ubp_item **items = ubp_calloc((size_t)ask->n_wanted + 1, sizeof *items);
+    if (!items)
+        return ubp_fail_memory(err, (size_t)ask->n_wanted * sizeof *items);
+    ub_status st = ubp_eager_run(items, ask, control, NULL, err);
+    for (int i = 0; i < ask->n_wanted && st == UB_OK; i++) {
+        maps[i] = items[i]->samples;
+        st = ubp_item_tensor(&results[i], items[i], s->model->graph->values[ask->wanted[i]].name,
+                             err);
+    }
+    for (int i = 0; i < ask->n_wanted; i++) {
+        ubp_item_free(items[i]);
+        if (st != UB_OK) {
+            ub_tensor_free(results[i]);
+            results[i] = NULL;
+        }
+    }
+    ubp_free(items);
+    return st;
 }
 
 /* One run on `count` of the samples, those of rows when it is not NULL. */
@@ -116,6 +158,8 @@ static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
     ub_status st = given && taken ? UB_OK : ubp_fail_memory(err, s->n_given * sizeof *given);
     for (size_t i = 0; i < s->n_given && st == UB_OK; i++) {
         given[i] = s->given[i];
+        if (given[i].item)
+            continue;
         if (!given[i].tensor->data && ub_tensor_count(given[i].tensor) > 0)
             st = ubp_fail(err, UB_ERR_ARGUMENT, "'%s' was given a shape but no data",
                           s->model->graph->values[given[i].value].name);
@@ -125,16 +169,16 @@ static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
         given[i].tensor = taken[i];
     }
     ask.given = given;
-    ubp_control control = {.run = s->run,
-                           .memory_limit = s->options.memory_limit,
-                           .progress = s->options.progress,
-                           .payload = s->options.payload};
-    ubp_plan *plan = NULL;
+    ubp_control control = ubp_session_control(s);
+    ubp_cached *kept = NULL;
     if (st == UB_OK)
-        st = ubp_cache_plan(&s->cache, &plan, &ask, s->onednn, err);
-    if (st == UB_OK)
-        st = plan ? run_plan(s, results, maps, plan, &ask, &control, err)
-                  : ubp_eager_run(results, maps, &ask, &control, err);
+        st = ubp_cache_plan(&s->cache, &kept, &ask, s->onednn, err);
+    if (st == UB_OK) {
+        kept->in_use++;
+        st = kept->plan ? run_plan(s, results, maps, kept->plan, &ask, &control, err)
+                        : run_eager(s, results, maps, &ask, &control, err);
+        kept->in_use--;
+    }
     for (size_t i = 0; taken && i < s->n_given; i++)
         ub_tensor_free(taken[i]);
     ubp_free(taken);

@@ -36,6 +36,12 @@ static void getter_release(getter *g)
     ubp_free(g->wants);
 }
 
+/* Whether it takes a run of its own. */
+static bool is_item(const want *w)
+{
+    return w->at.inside || w->at.element >= 0;
+}
+
 static const char *value_name(const getter *g, const want *w)
 {
     const char *name = g->s->model->graph->values[w->at.value].name;
@@ -116,6 +122,8 @@ static ub_status look_up_samples(getter *g)
     ub_status st = ubp_session_facts(g->s, &facts, values, g->n, g->samples, g->err);
     for (int i = 0; i < g->n && st == UB_OK; i++) {
         want *w = &g->wants[i];
+        if (is_item(w))
+            continue;
         w->map = facts->values[w->at.value].samples;
         if (facts->needs_data >= 0 && !facts->values[w->at.value].known) {
             /* Where its samples are comes out in the run. */
@@ -169,6 +177,30 @@ static ub_status finish(getter *g, want *w, ub_tensor **out, const ub_tensor *va
     return st;
 }
 
+/* One value inside a body, or an element of a list: a run of its own, on the whole batch. */
+static ub_status run_item(getter *g, want *w, ub_tensor **out)
+{
+    ubp_item *item = NULL;
+    const ubp_item *element = NULL;
+    ub_tensor *t = NULL;
+    UBP_TRY(ubp_get_item(g->s, &item, &w->at, g->samples, w->text, g->err));
+    ub_status st = ubp_item_element(&element, item, w->at.element, w->text, g->err);
+    if (st == UB_OK)
+        st = ubp_item_tensor(&t, element, w->text, g->err);
+    if (st == UB_OK) {
+        w->map = element->samples;
+        if (w->sliced && w->map.kind != UBP_SAMPLES_AXIS)
+            st = refuse_mixed(g, w, &w->map);
+        else if (w->sliced && w->map.coupled)
+            add_note(g, w);
+    }
+    if (st == UB_OK)
+        st = finish(g, w, out, t, &w->map, NULL, g->samples);
+    ub_tensor_free(t);
+    ubp_item_free(item);
+    return st;
+}
+
 /* The samples that the partly computed wants need together, ascending. */
 static ub_status join_picks(getter *g, ubp_pick *all)
 {
@@ -200,7 +232,7 @@ static ub_status run_wants(getter *g, ub_tensor **out, bool partly)
     ub_status st = values && which && results && maps ? UB_OK : ubp_fail_memory(g->err, n);
     int n_values = 0;
     for (int i = 0; i < g->n && st == UB_OK; i++) {
-        if (g->wants[i].partly != partly)
+        if (g->wants[i].partly != partly || is_item(&g->wants[i]))
             continue;
         int k = 0;
         while (k < n_values && values[k] != g->wants[i].at.value)
@@ -219,7 +251,7 @@ static ub_status run_wants(getter *g, ub_tensor **out, bool partly)
                              .alone = g->s->options.alone};
         st = ubp_session_compute(g->s, results, maps, &ask, g->err);
         for (int i = 0; i < g->n && st == UB_OK; i++)
-            if (g->wants[i].partly == partly)
+            if (g->wants[i].partly == partly && !is_item(&g->wants[i]))
                 st = finish(g, &g->wants[i], &out[i], results[which[i]], &maps[which[i]], rows.list,
                             ask.count);
     }
@@ -252,6 +284,9 @@ static ub_status get_many(ub_tensor **out, ub_session *s, const char *const *wha
         st = run_wants(&g, out, true);
     if (st == UB_OK)
         st = run_wants(&g, out, false);
+    for (int i = 0; i < n && st == UB_OK; i++)
+        if (is_item(&g.wants[i]))
+            st = run_item(&g, &g.wants[i], &out[i]);
     for (int i = 0; i < n && st != UB_OK; i++) {
         ub_tensor_free(out[i]);
         out[i] = NULL;

@@ -10,7 +10,8 @@
 static void fill_port(ub_port *p, const ubp_graph *g, const char *name, int32_t value, int axis)
 {
     const ubp_value *v = &g->values[value];
-    *p = (ub_port){.name = name, .dtype = v->dtype, .rank = v->rank, .batch_axis = axis};
+    *p = (ub_port){
+        .name = name, .dtype = v->dtype, .rank = v->rank, .batch_axis = axis, .kind = v->kind};
     for (int a = 0; a < v->rank; a++) {
         p->dims[a] = v->dims[a];
         p->dim_names[a] = v->dim_names[a];

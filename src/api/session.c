@@ -37,7 +37,8 @@ void ub_session_free(ub_session *s)
         return;
     ub_session_clear(s);
     ubp_cache_release(&s->cache);
-    ubp_workspace_release(&s->workspace);
+    for (int i = 0; i < UBP_MAX_NESTING; i++)
+        ubp_workspace_release(&s->workspaces[i]);
     ubp_arena_release(&s->scratch);
     ubp_onednn_free(s->onednn);
     ubp_text_free(&s->note);
@@ -50,8 +51,10 @@ void ub_session_free(ub_session *s)
 
 void ub_session_clear(ub_session *s)
 {
-    for (size_t i = 0; i < s->n_given; i++)
+    for (size_t i = 0; i < s->n_given; i++) {
+        ubp_item_free(s->given[i].item);
         ubp_free(s->given_tensors[i]);
+    }
     s->n_given = 0;
 }
 
@@ -119,8 +122,12 @@ static ub_status find_given(const ub_model *m, const char *name, int32_t *value,
     }
     ubp_address a;
     UBP_TRY(ubp_address_parse(&a, g, name, err));
-    if (a.slice)
-        return ubp_fail(err, UB_ERR_ARGUMENT, "'%s': a whole value is given, not a slice of it",
+    if (a.slice || a.element >= 0)
+        return ubp_fail(err, UB_ERR_ARGUMENT, "'%s': a whole value is given, not a part of it",
+                        name);
+    if (a.inside)
+        return ubp_fail(err, UB_ERR_ARGUMENT,
+                        "'%s' is inside a body: only values of the model's own graph are given",
                         name);
     if (g->values[a.value].constant)
         return ubp_fail(err, UB_ERR_ARGUMENT, "'%s' is a constant of the model", name);
@@ -129,29 +136,99 @@ static ub_status find_given(const ub_model *m, const char *name, int32_t *value,
     return UB_OK;
 }
 
+/* The place for a given value: that which it has already, or a new one. */
+static ub_status place_given(ub_session *s, int32_t id, size_t *place, ub_error *err)
+{
+    size_t i = 0;
+    while (i < s->n_given && s->given[i].value != id)
+        i++;
+    *place = i;
+    if (i < s->n_given) {
+        ubp_item_free(s->given[i].item);
+        s->given[i].item = NULL;
+        return UB_OK;
+    }
+    UBP_TRY(ubp_grow((void **)&s->given, &s->cap_given, i, sizeof *s->given, err));
+    UBP_TRY(
+        ubp_grow((void **)&s->given_tensors, &s->cap_tensors, i, sizeof *s->given_tensors, err));
+    s->given_tensors[i] = ubp_malloc(sizeof **s->given_tensors);
+    if (!s->given_tensors[i])
+        return ubp_fail_memory(err, sizeof **s->given_tensors);
+    s->given[i] = (ubp_given){.value = id};
+    s->n_given++;
+    return UB_OK;
+}
+
 ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value, ub_error *err)
 {
     int32_t id = UBP_NO_VALUE;
     int axis = -1;
+    size_t i;
     UBP_TRY(find_given(s->model, name, &id, &axis, err));
     const ubp_value *v = &s->model->graph->values[id];
+    if (v->kind != UB_KIND_TENSOR && v->kind != UB_KIND_OPTIONAL)
+        return ubp_fail(err, UB_ERR_SHAPE, "'%s' is a sequence: give it with ub_session_set_list",
+                        v->name);
+    if (v->kind == UB_KIND_OPTIONAL)
+        return ub_session_set_list(s, name, &value, 1, err);
     if (axis >= value->rank)
         axis = v->rank < 0 ? -1 : axis;
     UBP_TRY(check_given(v, name ? name : v->name, value, axis, err));
-    size_t i = 0;
-    while (i < s->n_given && s->given[i].value != id)
-        i++;
-    if (i == s->n_given) {
-        UBP_TRY(ubp_grow((void **)&s->given, &s->cap_given, i, sizeof *s->given, err));
-        UBP_TRY(ubp_grow((void **)&s->given_tensors, &s->cap_tensors, i, sizeof *s->given_tensors,
-                         err));
-        s->given_tensors[i] = ubp_malloc(sizeof **s->given_tensors);
-        if (!s->given_tensors[i])
-            return ubp_fail_memory(err, sizeof **s->given_tensors);
-        s->n_given++;
-    }
+    UBP_TRY(place_given(s, id, &i, err));
     *s->given_tensors[i] = *value;
     s->given[i] = (ubp_given){.value = id, .tensor = s->given_tensors[i], .batch_axis = axis};
+    return UB_OK;
+}
+
+static ub_status make_given_list(ubp_item **out, ub_kind kind, const ub_tensor *const *elements,
+                                 int n, ub_error *err)
+{
+    ubp_item *list = NULL, *optional = NULL;
+    const bool in_optional = kind == UB_KIND_OPTIONAL_SEQUENCE;
+    UBP_TRY(ubp_item_list(&list, kind == UB_KIND_OPTIONAL ? UBP_ITEM_OPTIONAL : UBP_ITEM_SEQUENCE,
+                          n, err));
+    ub_status st = UB_OK;
+    for (int i = 0; i < n && st == UB_OK; i++)
+        st = ubp_item_view(&list->list[i], elements[i], NULL, err);
+    if (in_optional && st == UB_OK)
+        st = ubp_item_list(&optional, UBP_ITEM_OPTIONAL, elements ? 1 : 0, err);
+    if (st != UB_OK || !in_optional) {
+        *out = st == UB_OK ? list : NULL;
+        if (st != UB_OK)
+            ubp_item_free(list);
+        return st;
+    }
+    if (elements)
+        optional->list[0] = list;
+    else
+        ubp_item_free(list);
+    *out = optional;
+    return UB_OK;
+}
+
+ub_status ub_session_set_list(ub_session *s, const char *name, const ub_tensor *const *elements,
+                              int n, ub_error *err)
+{
+    int32_t id = UBP_NO_VALUE;
+    int axis = -1;
+    size_t i;
+    ubp_item *item;
+    UBP_TRY(find_given(s->model, name, &id, &axis, err));
+    const ubp_value *v = &s->model->graph->values[id];
+    if (v->kind == UB_KIND_TENSOR)
+        return ubp_fail(err, UB_ERR_SHAPE,
+                        "'%s' is a tensor, not a list: give it with"
+                        " ub_session_set",
+                        v->name);
+    if (n < 0 || (v->kind == UB_KIND_OPTIONAL && n > 1) || (n > 0 && !elements))
+        return ubp_fail(err, UB_ERR_ARGUMENT, "'%s' cannot be given %d elements", v->name, n);
+    UBP_TRY(make_given_list(&item, v->kind, elements, n, err));
+    const ub_status st = place_given(s, id, &i, err);
+    if (st != UB_OK) {
+        ubp_item_free(item);
+        return st;
+    }
+    s->given[i] = (ubp_given){.value = id, .batch_axis = -1, .item = item};
     return UB_OK;
 }
 

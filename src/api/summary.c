@@ -18,6 +18,10 @@ static ub_status default_input(ubp_given *out, const ub_model *m, int i, ubp_are
                                ub_error *err)
 {
     const ub_port *p = &m->inputs[i];
+    if (p->kind != UB_KIND_TENSOR) { /* a list has no shape */
+        *out = (ubp_given){.value = m->graph->inputs[i], .batch_axis = -1};
+        return UB_OK;
+    }
     if (p->rank < 0 || p->dtype == UB_UNDEFINED)
         return ubp_fail(err, UB_ERR_ARGUMENT,
                         "the file does not say the shape of input '%s': give one", p->name);
@@ -53,7 +57,8 @@ static ub_status all_given(const ub_session *s, ubp_ask *ask, ubp_arena *arena, 
     ask->given = given;
     ask->n_given = n;
     for (int i = 0; i < n; i++)
-        if (given[i].batch_axis >= 0 && given[i].batch_axis < given[i].tensor->rank)
+        if (given[i].tensor && given[i].batch_axis >= 0 &&
+            given[i].batch_axis < given[i].tensor->rank)
             ask->n = given[i].tensor->dims[given[i].batch_axis];
     return UB_OK;
 }

@@ -40,7 +40,7 @@ typedef struct ubp_attr {
     const char *const *strings;
 } ubp_attr;
 
-/* A tensor on an edge. */
+/* A tensor (or a list of them) on an edge. */
 typedef struct ubp_value {
     const char *name;          /* as in the file; unique within its graph; "" for a made-up value */
     ub_dtype dtype;            /* as the file says, or UB_UNDEFINED */
@@ -54,6 +54,7 @@ typedef struct ubp_value {
                                            view of the file may lie at any address, whatever its
                                            dtype's alignment */
     bool is_input;
+    ub_kind kind; /* as the file says; where it says nothing, a tensor */
 } ubp_value;
 
 typedef struct ubp_node {
@@ -63,6 +64,7 @@ typedef struct ubp_node {
     int64_t opset;       /* the version of the domain that the file imports; 0: it says none */
     const ubp_op *op;    /* NULL: not known to this library */
     int n_in, n_out;
+    int n_captured;     /* the last of its inputs: what its bodies read of this graph */
     const int32_t *in;  /* [n_in] values, UBP_NO_VALUE where left out */
     const int32_t *out; /* [n_out] values, UBP_NO_VALUE where not wanted */
     int n_attrs;
@@ -104,14 +106,17 @@ struct ubp_graph {
     ubp_table node_names; /* filled by ubp_graph_sort() */
     const char *producer; /* "pytorch 2.13.0", for messages */
 
-    /* Bodies of If, Loop and Scan are graphs of their own. */
+    /* Bodies of If, Loop, Scan and SequenceMap are graphs of their own. Sorting the graph around
+     * them closes them: what they capture becomes inputs of the node that holds them and, behind
+     * their own, of each of its bodies. */
     bool is_body;
+    int n_formal;          /* the first of its inputs: those that the file lists */
     const char **captured; /* [n_captured] names that a body reads and the graph around it gives */
     int n_captured;        /* both filled by ubp_graph_sort(); those of bodies inside it too */
     ubp_graph *bodies, *next_body; /* the graphs made by ubp_graph_body(g), freed with g */
 };
 
-/* ---- build.c: for load/ ---------------------------------------------------------------------- */
+/* ---- build.c: for load/ --------------------------------------------------------------------- */
 
 ub_status ubp_graph_new(ubp_graph **out, ub_error *err);
 void ubp_graph_free(ubp_graph *g);
@@ -135,10 +140,16 @@ const ubp_attr *ubp_node_attr(const ubp_node *n, const char *name);
 /* What a message calls a node: "'conv1' (Conv)", or "number 4 (Conv)" when it has no name. */
 const char *ubp_node_label(const ubp_node *n, char *text, size_t size);
 
-/* ---- sort.c ---------------------------------------------------------------------------------- */
+/* ---- sort.c --------------------------------------------------------------------------------- */
 
 /* Puts the nodes in topological order, keeping file order where it is one. A cycle is refused by
  * naming a node of it; so is a read of a value that nothing gives. Bodies are sorted before the
  * graph around them. */
 ub_status ubp_graph_sort(ubp_graph *g, ub_error *err);
+
+/* ---- close.c: the last part of sorting ------------------------------------------------------ */
+
+/* Makes what the bodies of g's nodes capture inputs of these nodes and of the bodies. A captured
+ * constant is a constant inside too. */
+ub_status ubp_graph_close(ubp_graph *g, ub_error *err);
 #endif

@@ -31,7 +31,7 @@ typedef struct sorter {
     ubp_table captured_names;
 } sorter;
 
-/* ---- What a node reads ----------------------------------------------------------------------- */
+/* ---- What a node reads ---------------------------------------------------------------------- */
 
 static ub_status fail_not_given(const ubp_node *n, const char *name, ub_error *err)
 {
@@ -86,7 +86,7 @@ static ub_status next_read(sorter *s, frame *f, int32_t *from, bool *more)
     return UB_OK;
 }
 
-/* ---- The walk -------------------------------------------------------------------------------- */
+/* ---- The walk ------------------------------------------------------------------------------- */
 
 static ub_status visit(sorter *s, int32_t root)
 {
@@ -131,7 +131,7 @@ static ub_status check_outputs(sorter *s)
     return UB_OK;
 }
 
-/* ---- The new order --------------------------------------------------------------------------- */
+/* ---- The new order -------------------------------------------------------------------------- */
 
 static ub_status apply(sorter *s)
 {
@@ -188,5 +188,5 @@ ub_status ubp_graph_sort(ubp_graph *g, ub_error *err)
     ubp_free(s.order);
     ubp_free(s.captured);
     ubp_table_release(&s.captured_names);
-    return status;
+    return status == UB_OK ? ubp_graph_close(g, err) : status;
 }

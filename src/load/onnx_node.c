@@ -41,6 +41,7 @@ enum {
     TYPE_FLOATS = 6,
     TYPE_INTS = 7,
     TYPE_STRINGS = 8,
+    TYPE_TYPE_PROTO = 13,
     TYPE_LAST = 14
 };
 
@@ -50,12 +51,13 @@ typedef struct reading {
     ubp_rewrite rw; /* the node */
     ubp_onnx_meta meta;
     bool foreign;     /* an attribute has a kind that the graph does not have */
+    bool left_out;    /* the attribute just read says nothing that a run needs */
     bool is_constant; /* op_type Constant */
     bool has_weight;  /* its value, when it is a tensor */
     ubp_onnx_weight weight;
 } reading;
 
-/* ---- Attributes ------------------------------------------------------------------------------ */
+/* ---- Attributes ----------------------------------------------------------------------------- */
 
 /* An attribute as it is read: which fields it has, how many elements its lists have. */
 typedef struct attr_reading {
@@ -261,6 +263,9 @@ static ub_status fill_attr(reading *r, ubp_attr *attr, const attr_reading *a, ub
     ub_error *err = r->s->onnx->err;
     ubp_arena *arena = &r->s->g->arena;
     const int type = a->type ? a->type : guess_type(a);
+    r->left_out = type == TYPE_TYPE_PROTO; /* of Optional: what it would hold */
+    if (r->left_out)
+        return UB_OK;
     if (type < 0 || ((type == TYPE_TENSOR || type == TYPE_GRAPH) &&
                      !(type == TYPE_TENSOR ? a->t.data : a->g.data)))
         return ubp_fail(err, UB_ERR_FILE, "damaged file: attribute '%s' has no value of its type",
@@ -310,12 +315,13 @@ static ub_status read_attr(reading *r, ubp_proto message)
     const bool was_foreign = r->foreign;
     UBP_TRY(fill_attr(r, &attr, &a, message));
     /* What the graph cannot hold is left out: the node has no op then. */
-    if (r->foreign == was_foreign && !(r->has_weight && attr.kind == UBP_ATTR_TENSOR))
+    if (r->foreign == was_foreign && !r->left_out &&
+        !(r->has_weight && attr.kind == UBP_ATTR_TENSOR))
         r->rw.attrs[r->rw.node.n_attrs++] = attr;
     return UB_OK;
 }
 
-/* ---- Nodes ----------------------------------------------------------------------------------- */
+/* ---- Nodes ---------------------------------------------------------------------------------- */
 
 /* Inputs and outputs with the empty name are left out. */
 static ub_status read_edge(reading *r, const ubp_proto *p, const ubp_proto_field *f, int32_t *out)
@@ -387,7 +393,7 @@ static ub_status fill_node(reading *r, ubp_proto p)
     }
 }
 
-/* ---- Constants ------------------------------------------------------------------------------- */
+/* ---- Constants ------------------------------------------------------------------------------ */
 
 ub_status ubp_onnx_constant(ubp_onnx_scope *s, const ubp_onnx_weight *w, int32_t value,
                             const char *node_name)
@@ -454,7 +460,7 @@ static ub_status make_constant(reading *r, bool *done)
     return ubp_onnx_constant(r->s, &r->weight, r->rw.out[0], r->rw.node.name);
 }
 
-/* ---- Adding it ------------------------------------------------------------------------------- */
+/* ---- Adding it ------------------------------------------------------------------------------ */
 
 /* Kernels rely on the number of inputs and on the mandatory ones being there. */
 static ub_status check_arity(const ubp_graph *g, const ubp_node *n, ub_error *err)

@@ -50,7 +50,7 @@ ub_status ubp_fix_reshape(ubp_rewrite *rw)
     return ubp_rw_ints_to_in(rw, "shape", 1);
 }
 
-/* ---- Resize ---------------------------------------------------------------------------------- */
+/* ---- Resize --------------------------------------------------------------------------------- */
 
 /* Upsample and Resize-10 took pixel i of the output from i/scale, cut down to a whole pixel. */
 static ub_status set_resize_modes(ubp_rewrite *rw)
@@ -109,13 +109,13 @@ ub_status ubp_fix_upsample(ubp_rewrite *rw)
     return set_resize_modes(rw);
 }
 
-/* ---- Parts ----------------------------------------------------------------------------------- */
+/* ---- Parts ---------------------------------------------------------------------------------- */
 
-/* Scan-8 had a batch axis and sequence lengths of its own. */
+/* Scan-8 had a batch axis and sequence lengths of its own: exec/scan.c knows that form by a mark
+ * which no file of a later opset can have. */
 ub_status ubp_fix_scan(ubp_rewrite *rw)
 {
-    ubp_rw_refuse(rw, "Scan of opset 8");
-    return UB_OK;
+    return ubp_rw_set_int(rw, "batched", 1);
 }
 
 /* Scatter is an older name of ScatterElements. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TypeProto: what a file says of a value's dtype and shape. Sequences, maps and optionals are left
- * unknown; so is a rank that ub_tensor does not have (the value itself may never be asked for).
+ * TypeProto: what a file says of a value's dtype and shape. Of sequences and optionals only that
+ * they are; maps are left unknown, and so is a rank that ub_tensor does not have (the value itself
+ * may never be asked for).
  */
 #include "load/onnx.h"
 
-enum { TYPE_TENSOR = 1, TENSOR_ELEM = 1, TENSOR_SHAPE = 2, SHAPE_DIM = 1 };
+enum { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_OPTIONAL = 9 };
+enum { LIST_ELEM = 1, TENSOR_ELEM = 1, TENSOR_SHAPE = 2, SHAPE_DIM = 1 };
 enum { DIM_VALUE = 1, DIM_PARAM = 2 };
 
 /* TensorShapeProto.Dimension: a number, a name, or neither. */
@@ -74,7 +76,9 @@ static ub_status read_tensor(ubp_value *v, ubp_proto message, ubp_arena *arena, 
     }
 }
 
-ub_status ubp_onnx_type(ubp_value *v, ubp_proto message, ubp_arena *arena, ub_error *err)
+/* The kind that one level of TypeProto says; *inner: what it is a list of. */
+static ub_status read_level(ubp_value *v, ubp_proto message, ubp_proto *inner, ubp_arena *arena,
+                            ub_error *err)
 {
     for (;;) {
         ubp_proto_field f = {0};
@@ -82,9 +86,40 @@ ub_status ubp_onnx_type(ubp_value *v, ubp_proto message, ubp_arena *arena, ub_er
         UBP_TRY(ubp_proto_next(&message, &f, &more, err));
         if (!more)
             return UB_OK;
-        if (f.number != TYPE_TENSOR)
+        if (f.number != TYPE_TENSOR && f.number != TYPE_SEQUENCE && f.number != TYPE_OPTIONAL)
             continue;
         UBP_TRY(ubp_onnx_want(&message, &f, 2, err));
-        UBP_TRY(read_tensor(v, ubp_proto_sub(&message, &f), arena, err));
+        if (f.number == TYPE_TENSOR && v->kind == UB_KIND_TENSOR)
+            UBP_TRY(read_tensor(v, ubp_proto_sub(&message, &f), arena, err));
+        if (f.number == TYPE_TENSOR)
+            continue;
+        v->kind = f.number == TYPE_OPTIONAL     ? UB_KIND_OPTIONAL
+                  : v->kind == UB_KIND_OPTIONAL ? UB_KIND_OPTIONAL_SEQUENCE
+                                                : UB_KIND_SEQUENCE;
+        *inner = ubp_proto_sub(&message, &f);
     }
+}
+
+/* An optional of a sequence of tensors is as deep as types go. */
+ub_status ubp_onnx_type(ubp_value *v, ubp_proto message, ubp_arena *arena, ub_error *err)
+{
+    for (int depth = 0; depth < 3; depth++) {
+        ubp_proto list = {0}, element = {0};
+        UBP_TRY(read_level(v, message, &list, arena, err));
+        while (list.base && !element.base) {
+            ubp_proto_field f = {0};
+            bool more = false;
+            UBP_TRY(ubp_proto_next(&list, &f, &more, err));
+            if (!more)
+                break;
+            if (f.number != LIST_ELEM)
+                continue;
+            UBP_TRY(ubp_onnx_want(&list, &f, 2, err));
+            element = ubp_proto_sub(&list, &f);
+        }
+        if (!element.base)
+            return UB_OK;
+        message = element;
+    }
+    return UB_OK;
 }

@@ -11,7 +11,7 @@
 
 #include "graph/graph.h"
 
-/* ---- What a kernel may use while it runs ----------------------------------------------------- */
+/* ---- What a kernel may use while it runs ---------------------------------------------------- */
 
 typedef struct ubp_run {
     int threads;
@@ -79,7 +79,8 @@ enum {
     UBP_WIDEN = 2,      /* has no own code for float16 and bfloat16: run in float32, round at the
                            end */
     UBP_SHAPE_ONLY = 4, /* reads only the dims of input 0 (Shape, Size) */
-    UBP_CHEAP = 8       /* elementwise: output 0 may take any layout all inputs share */
+    UBP_CHEAP = 8,      /* elementwise: output 0 may take any layout all inputs share */
+    UBP_FLOW = 256      /* has bodies, or takes or gives lists: run by exec/, not by ref */
 };
 
 struct ubp_op {

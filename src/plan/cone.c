@@ -37,7 +37,7 @@ static ub_status refuse_missing(const walk *w, ub_error *err)
     const ubp_graph *g = w->ask->graph;
     for (int i = 0; i < g->n_inputs; i++) {
         int32_t v = g->inputs[i];
-        if (w->value_seen[v] && !w->given[v])
+        if (w->value_seen[v] && !w->given[v] && !g->values[v].constant)
             return ubp_fail(err, UB_ERR_ARGUMENT, "input '%s' is needed and was not given",
                             g->values[v].name);
     }

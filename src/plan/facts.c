@@ -273,7 +273,8 @@ static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int
         if (g)
             grown[k] = *g;
     }
-    ubp_node_samples(call, index, b->f->n, in, have_grown ? grown : NULL, out);
+    const int32_t blamed = b->ask->in_body ? b->ask->holder : index;
+    ubp_node_samples(call, blamed, b->f->n, in, have_grown ? grown : NULL, out);
     for (int k = 0; k < n->n_out; k++) {
         if (n->out[k] < 0)
             continue;
@@ -286,14 +287,14 @@ static ub_status follow(builder *b, const ubp_call *call, const ubp_node *n, int
             if (!s->coupled) {
                 s->coupled = true;
                 s->why = "the samples cannot be followed through this operator";
-                s->culprit = index;
+                s->culprit = blamed;
             }
         }
         /* Fewer samples may be computed otherwise than all of them: never run just some. */
         if (pinned && !s->coupled) {
             s->coupled = true;
             s->why = "the file fixes the number of samples here";
-            s->culprit = index;
+            s->culprit = blamed;
         }
         fact->samples = *s;
     }
@@ -312,8 +313,10 @@ static ub_status visit(builder *b, int32_t index)
 {
     const ubp_node *n = &b->ask->graph->nodes[index];
     ubp_facts *f = b->f;
-    if (b->ask->partial && !inputs_known(b, n))
+    if (!inputs_known(b, n)) { /* not partial: a list was given */
+        f->needs_data = b->ask->partial ? f->needs_data : index;
         return UB_OK;
+    }
     UBP_TRY(ubp_node_attrs(&f->attrs[index], n, &f->arena, b->err));
     io t;
     UBP_TRY(make_io(b, n, &t));
@@ -354,6 +357,34 @@ static ub_status visit(builder *b, int32_t index)
 
 /* ---- All of them ---------------------------------------------------------------------------- */
 
+/* Where the samples are in a given value, and what it is like with one more. */
+static ub_status start_samples(builder *b, const ubp_given *given, ubp_fact *fact)
+{
+    ubp_samples *s = &fact->samples;
+    if (given->samples) {
+        *s = *given->samples;
+    } else if (given->batch_axis >= 0 && given->batch_axis < fact->t.rank) {
+        s->kind = UBP_SAMPLES_AXIS;
+        s->axis = given->batch_axis;
+    }
+    bool plain = s->kind == UBP_SAMPLES_NONE && !s->coupled && !s->sized && !s->positional;
+    if (plain)
+        return UB_OK;
+    fact->varies = true;
+    fact->grown = NULL;
+    int64_t more = 0;
+    if (b->ask->fixed_batch || s->kind == UBP_SAMPLES_NONE || s->coupled ||
+        !ubp_mul_i64(s->outer, s->inner, &more) || !ubp_add_i64(fact->t.dims[s->axis], more, &more))
+        return UB_OK;
+    int64_t dims[UB_MAX_RANK];
+    memcpy(dims, fact->t.dims, sizeof dims);
+    dims[s->axis] = more;
+    fact->grown = ubp_arena_alloc(&b->f->arena, sizeof *fact->grown);
+    if (!fact->grown)
+        return ubp_fail_memory(b->err, sizeof *fact->grown);
+    return ubp_tensor_describe(fact->grown, fact->t.dtype, fact->t.rank, dims, b->err);
+}
+
 static ub_status start(builder *b)
 {
     const ubp_ask *ask = b->ask;
@@ -369,26 +400,14 @@ static ub_status start(builder *b)
     for (int i = 0; i < ask->n_given; i++) {
         const ubp_given *given = &ask->given[i];
         ubp_fact *fact = &b->f->values[given->value];
-        fact->known = true;
+        fact->known = given->tensor != NULL; /* a list has no shape */
+        if (!fact->known)
+            continue;
         fact->t = *given->tensor;
         fact->t.data = NULL;
         fact->t.buffer = NULL;
         fact->grown = &fact->t;
-        if (given->batch_axis < 0 || given->batch_axis >= fact->t.rank)
-            continue;
-        fact->samples.kind = UBP_SAMPLES_AXIS;
-        fact->samples.axis = given->batch_axis;
-        fact->varies = true;
-        fact->grown = NULL;
-        if (ask->fixed_batch || fact->t.dims[given->batch_axis] == INT64_MAX)
-            continue;
-        int64_t dims[UB_MAX_RANK];
-        memcpy(dims, fact->t.dims, sizeof dims);
-        dims[given->batch_axis]++;
-        fact->grown = ubp_arena_alloc(&b->f->arena, sizeof *fact->grown);
-        if (!fact->grown)
-            return ubp_fail_memory(b->err, sizeof *fact->grown);
-        UBP_TRY(ubp_tensor_describe(fact->grown, fact->t.dtype, fact->t.rank, dims, b->err));
+        UBP_TRY(start_samples(b, given, fact));
     }
     return UB_OK;
 }

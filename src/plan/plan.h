@@ -16,8 +16,10 @@
 /* A value that is given from outside: a model input, or an inner value to start from. */
 typedef struct ubp_given {
     int32_t value;
-    const ub_tensor *tensor; /* borrowed; data NULL when only shapes matter */
-    int batch_axis;          /* -1: no samples in it */
+    const ub_tensor *tensor;    /* borrowed; data NULL when only shapes matter; NULL: a list */
+    int batch_axis;             /* -1: no samples in it */
+    const ubp_samples *samples; /* NULL: batch_axis says it all; inputs of bodies have more */
+    struct ubp_item *item;      /* of a list: see exec/item.h; borrowed */
 } ubp_given;
 
 typedef struct ubp_ask {
@@ -30,6 +32,8 @@ typedef struct ubp_ask {
     bool fixed_batch;   /* the file fixes the batch: another batch cannot be probed */
     bool partial;       /* work out what can be; ops not known and data not known are no errors */
     const ubp_run *run; /* for folding constants */
+    bool in_body;       /* the graph is a body, of: */
+    int32_t holder;     /* the node of the model's graph that is named where samples mix */
 } ubp_ask;
 
 /* ---- inputs.c ------------------------------------------------------------------------------- */

@@ -160,12 +160,13 @@ static msg nested(int n)
 {
     msg body = {0};
     for (int i = 0; i < n; i++) {
-        msg outer = {0}, node = write_node("If", "", "", ""), attr = write_attr("then_branch", 5);
+        msg outer = {0}, node = write_node("If", "", "c", "y"), attr = write_attr("then_branch", 5);
         msg_put(&attr, 6, body);
         msg_put(&node, 5, attr);
         msg_put(&outer, W_NODE, node);
         body = outer;
     }
+    msg_put(&body, W_INPUT, write_info("c", 9, 0, NULL));
     return body;
 }
 

@@ -29,43 +29,100 @@ bool onnx_data_exists(const char *folder, int set)
     return access(path, R_OK) == 0;
 }
 
-static ub_status read_tensor(onnx_data *d, const char *path, ub_tensor *out, const char **name,
-                             ub_error *err)
+static ub_status open_message(onnx_data *d, const char *path, ubp_proto *out, ub_error *err)
 {
     ub_buffer *file;
     UBP_TRY(ubp_map_file(&file, path, err));
     d->files[d->n_files++] = file;
     const uint8_t *bytes = file->data;
-    ubp_proto message = {bytes, bytes, bytes + file->size};
-    return ubp_onnx_tensor(out, name, message, &d->arena, err);
+    *out = (ubp_proto){bytes, bytes, bytes + file->size};
+    return UB_OK;
+}
+
+/* SequenceProto and OptionalProto both have the name as field 1, tensors as field 3 and sequences
+ * as field 5. */
+static ub_status read_list(onnx_data *d, ubp_proto p, onnx_list *list, const char **name,
+                           ub_error *err)
+{
+    for (;;) {
+        ubp_proto_field f = {0};
+        bool more = false;
+        const char *ignored;
+        UBP_TRY(ubp_proto_next(&p, &f, &more, err));
+        if (!more)
+            return UB_OK;
+        if (f.number == 1 && name)
+            *name = ubp_arena_strndup(&d->arena, (const char *)f.data, f.size);
+        if (f.number == 5 && list->kind == UB_KIND_OPTIONAL_SEQUENCE) {
+            list->filled = true;
+            UBP_TRY(read_list(d, ubp_proto_sub(&p, &f), list, NULL, err));
+        }
+        if (f.number != 3)
+            continue;
+        list->filled = true;
+        if (list->n == ONNX_CASE_PORTS)
+            return ubp_fail(err, UB_ERR_UNSUPPORTED, "a list of more than %d", ONNX_CASE_PORTS);
+        UBP_TRY(ubp_onnx_tensor(&list->items[list->n++], &ignored, ubp_proto_sub(&p, &f), &d->arena,
+                                err));
+    }
+}
+
+/* One side of a data set. */
+typedef struct side {
+    const char *prefix;
+    ub_tensor *tensors;
+    const onnx_list **lists;
+    const char **names;
+    const ub_port *(*port)(const ub_model *m, int i);
+} side;
+
+static ub_status read_port(onnx_data *d, const side *to, int i, const char *path, const ub_port *p,
+                           ub_error *err)
+{
+    ubp_proto message;
+    const char *name = NULL;
+    UBP_TRY(open_message(d, path, &message, err));
+    if (p && p->kind != UB_KIND_TENSOR) {
+        onnx_list *list = ubp_arena_alloc(&d->arena, sizeof *list);
+        if (!list)
+            return ubp_fail_memory(err, sizeof *list);
+        list->kind = p->kind;
+        to->lists[i] = list;
+        UBP_TRY(read_list(d, message, list, &name, err));
+    } else {
+        UBP_TRY(ubp_onnx_tensor(&to->tensors[i], &name, message, &d->arena, err));
+    }
+    if (to->names)
+        to->names[i] = name ? name : "";
+    return UB_OK;
 }
 
 /* input_0.pb, input_1.pb, ... as far as there are any. */
-static ub_status read_ports(onnx_data *d, const char *folder, int set, const char *prefix, int *n,
-                            ub_tensor *tensors, const char **names, ub_error *err)
+static ub_status read_ports(onnx_data *d, const char *folder, int set, const ub_model *m, int *n,
+                            const side *to, ub_error *err)
 {
     for (*n = 0; *n < ONNX_CASE_PORTS; ++*n) {
         char path[ONNX_CASE_PATH];
-        const char *name = NULL;
-        onnx_path(path, "%s/test_data_set_%d/%s_%d.pb", folder, set, prefix, *n);
+        onnx_path(path, "%s/test_data_set_%d/%s_%d.pb", folder, set, to->prefix, *n);
         if (access(path, R_OK) != 0)
             return UB_OK;
-        ub_status st = read_tensor(d, path, &tensors[*n], &name, err);
+        ub_status st = read_port(d, to, *n, path, m ? to->port(m, *n) : NULL, err);
         if (st != UB_OK) {
-            ubp_error_prefix(err, "%s_%d.pb", prefix, *n);
+            ubp_error_prefix(err, "%s_%d.pb", to->prefix, *n);
             return st;
         }
-        if (names)
-            names[*n] = name ? name : "";
     }
     return ubp_fail(err, UB_ERR_UNSUPPORTED, "more than %d inputs or outputs", ONNX_CASE_PORTS);
 }
 
-ub_status onnx_data_read(onnx_data *d, const char *folder, int set, ub_error *err)
+ub_status onnx_data_read(onnx_data *d, const char *folder, int set, const ub_model *m,
+                         ub_error *err)
 {
     memset(d, 0, sizeof *d);
-    UBP_TRY(read_ports(d, folder, set, "input", &d->n_in, d->in, d->in_name, err));
-    return read_ports(d, folder, set, "output", &d->n_out, d->out, NULL, err);
+    const side in = {"input", d->in, d->in_list, d->in_name, ub_model_input};
+    const side out = {"output", d->out, d->out_list, NULL, ub_model_output};
+    UBP_TRY(read_ports(d, folder, set, m, &d->n_in, &in, err));
+    return read_ports(d, folder, set, m, &d->n_out, &out, err);
 }
 
 void onnx_data_release(onnx_data *d)

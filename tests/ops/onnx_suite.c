@@ -75,6 +75,14 @@ static void release_names(names *n)
 /* ---- One case, in the child --------------------------------------------------------------------
  */
 
+static ub_status give_list(ub_session *s, const char *name, const onnx_list *list, ub_error *err)
+{
+    const ub_tensor *items[ONNX_CASE_PORTS];
+    for (int i = 0; i < list->n; i++)
+        items[i] = &list->items[i];
+    return ub_session_set_list(s, name, list->filled ? items : NULL, list->n, err);
+}
+
 /* Gives the session its inputs: by the name in the file where it is one of the model's, else by
  * place. */
 static ub_status give_inputs(ub_session *s, const ub_model *m, const onnx_data *d, ub_error *err)
@@ -88,9 +96,31 @@ static ub_status give_inputs(ub_session *s, const ub_model *m, const onnx_data *
         if (!name)
             return ubp_fail(err, UB_ERR_CHECK, "the model has %d inputs, the case gives %d", n,
                             d->n_in);
-        UBP_TRY(ub_session_set(s, name, &d->in[i], err));
+        if (d->in_list[i])
+            UBP_TRY(give_list(s, name, d->in_list[i], err));
+        else
+            UBP_TRY(ub_session_set(s, name, &d->in[i], err));
     }
     return UB_OK;
+}
+
+/* A list output: kind and every element. */
+static ub_status check_list(ub_session *s, const char *name, const onnx_list *want, double rtol,
+                            double atol, ub_error *err)
+{
+    char why[512];
+    ub_list *got;
+    UBP_TRY(ub_get_list(&got, s, name, err));
+    ub_status st = UB_OK;
+    if (ub_list_count(got) != want->n ||
+        ub_list_filled(got) != (want->filled || want->kind == UB_KIND_SEQUENCE))
+        st = ubp_fail(err, UB_ERR_CHECK, "'%s' has %lld elements, expected %d", name,
+                      (long long)ub_list_count(got), want->n);
+    for (int i = 0; i < want->n && st == UB_OK; i++)
+        if (!onnx_same(ub_list_at(got, i), &want->items[i], rtol, atol, why, sizeof why))
+            st = ubp_fail(err, UB_ERR_CHECK, "'%s', element %d: %s", name, i, why);
+    ub_list_free(got);
+    return st;
 }
 
 static ub_status check_set(const ub_model *m, ub_session *s, const onnx_data *d, double rtol,
@@ -101,16 +131,22 @@ static ub_status check_set(const ub_model *m, ub_session *s, const onnx_data *d,
     int n = ub_model_output_count(m);
     if (n != d->n_out)
         return ubp_fail(err, UB_ERR_CHECK, "the model has %d outputs, expected %d", n, d->n_out);
-    for (int k = 0; k < n; k++)
-        wanted[k] = ub_model_output(m, k)->name;
     UBP_TRY(give_inputs(s, m, d, err));
-    UBP_TRY(ub_get_many(got, s, wanted, n, err));
-    ub_status st = UB_OK;
+    int n_plain = 0, port[ONNX_CASE_PORTS];
     for (int k = 0; k < n; k++) {
+        if (d->out_list[k])
+            UBP_TRY(check_list(s, ub_model_output(m, k)->name, d->out_list[k], rtol, atol, err));
+        else
+            wanted[n_plain] = ub_model_output(m, k)->name, port[n_plain++] = k;
+    }
+    UBP_TRY(ub_get_many(got, s, wanted, n_plain, err));
+    ub_status st = UB_OK;
+    for (int i = 0; i < n_plain; i++) {
         char why[512];
-        if (st == UB_OK && !onnx_same(got[k], &d->out[k], rtol, atol, why, sizeof why))
+        const int k = port[i];
+        if (st == UB_OK && !onnx_same(got[i], &d->out[k], rtol, atol, why, sizeof why))
             st = ubp_fail(err, UB_ERR_CHECK, "output %d: %s", k, why);
-        ub_tensor_free(got[k]);
+        ub_tensor_free(got[i]);
     }
     return st;
 }
@@ -129,7 +165,7 @@ static ub_status check_case(const options *o, const char *folder, ub_error *err)
     ub_status st = ub_session_new(&s, m, &session, err);
     for (int set = 0; st == UB_OK && onnx_data_exists(folder, set); set++) {
         onnx_data d;
-        st = onnx_data_read(&d, folder, set, err);
+        st = onnx_data_read(&d, folder, set, m, err);
         if (st == UB_OK)
             st = check_set(m, s, &d, rtol, atol, err);
         ub_session_clear(s);

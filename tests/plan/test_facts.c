@@ -40,7 +40,7 @@ static ubp_samples expand(int64_t n, int64_t rows)
     assert_int_equal(ubp_tensor_describe(&x, UB_F32, 2, dims, &err), UB_OK);
     ubp_arena scratch = {0};
     ubp_run run = {.threads = 1, .scratch = &scratch};
-    ubp_given given = {in[0], &x, 0};
+    ubp_given given = {.value = in[0], .tensor = &x};
     ubp_ask ask = {.graph = g,
                    .wanted = &out,
                    .n_wanted = 1,
