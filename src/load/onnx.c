@@ -25,7 +25,6 @@ enum {
 enum { VI_NAME = 1, VI_TYPE = 2 };
 enum { SPARSE_VALUES = 1 };
 enum { OPSET_DOMAIN = 1, OPSET_VERSION = 2 };
-enum { FN_NAME = 1, FN_DOMAIN = 10 };
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
@@ -79,6 +78,7 @@ static ub_status read_info(ubp_onnx_scope *s, ubp_proto message, const char **na
             type = ubp_proto_sub(&message, &f);
         }
     }
+    UBP_TRY(ubp_onnx_rename(s->onnx, &s->g->arena, name));
     if (!type.base || !**name || ubp_table_find(&s->info_names, *name) >= 0)
         return UB_OK;
     UBP_TRY(ubp_grow((void **)&s->infos, &s->cap_infos, s->n_infos, sizeof(ubp_proto), err));
@@ -122,6 +122,7 @@ static ub_status add_initializer(ubp_onnx_scope *s, ubp_proto message)
     pass_by(o, &w);
     if (!*w.name)
         return UB_OK; /* nothing can read it */
+    UBP_TRY(ubp_onnx_rename(o, &s->g->arena, &w.name));
     UBP_TRY(ubp_graph_value(s->g, w.name, &value, o->err));
     UBP_TRY(ubp_onnx_constant(s, &w, value, w.name));
     if (s->depth > 0)
@@ -150,6 +151,7 @@ static ub_status add_sparse(ubp_onnx_scope *s, ubp_proto message)
         UBP_TRY(ubp_onnx_weight_parse(&w, ubp_proto_sub(&message, &f), &s->g->arena, o->err));
         if (!*w.name)
             continue;
+        UBP_TRY(ubp_onnx_rename(o, &s->g->arena, &w.name));
         UBP_TRY(ubp_graph_value(s->g, w.name, &value, o->err));
         const ubp_node node = {.name = w.name,
                                .op_type = "sparse initializer",
@@ -289,7 +291,8 @@ ub_status ubp_onnx_graph(ubp_onnx *o, ubp_graph *g, ubp_proto message, int depth
 
 /* ---- ModelProto ------------------------------------------------------------------------------ */
 
-static ub_status read_opset(ubp_onnx *o, ubp_proto message, ubp_arena *arena)
+ub_status ubp_onnx_read_opset(ubp_onnx *o, ubp_onnx_imports *to, ubp_proto message,
+                              ubp_arena *arena)
 {
     const char *domain = "";
     int64_t version = 0;
@@ -308,31 +311,13 @@ static ub_status read_opset(ubp_onnx *o, ubp_proto message, ubp_arena *arena)
     }
     if (*domain && strcmp(domain, "ai.onnx") != 0) {
         const bool sane = version > 0 && version < INT32_MAX; /* untrusted; for messages only */
-        return ubp_table_add(&o->domains, domain, sane ? (int32_t)version : 0, o->err);
+        return ubp_table_add(&to->domains, domain, sane ? (int32_t)version : 0, o->err);
     }
-    if (o->opset && o->opset != version)
+    if (to->opset && to->opset != version)
         return ubp_fail(o->err, UB_ERR_FILE, "the model imports two opsets, %lld and %lld",
-                        (long long)o->opset, (long long)version);
-    o->opset = version;
+                        (long long)to->opset, (long long)version);
+    to->opset = version;
     return UB_OK;
-}
-
-static ub_status read_function(ubp_onnx *o, ubp_proto message, ubp_arena *arena)
-{
-    const char *domain = "", *name = "";
-    for (;;) {
-        ubp_proto_field f = {0};
-        bool more = false;
-        UBP_TRY(ubp_proto_next(&message, &f, &more, o->err));
-        if (!more)
-            break;
-        if (f.number == FN_NAME)
-            UBP_TRY(ubp_onnx_string(&message, &f, arena, &name, o->err));
-        else if (f.number == FN_DOMAIN)
-            UBP_TRY(ubp_onnx_string(&message, &f, arena, &domain, o->err));
-    }
-    const char *key = ubp_arena_printf(arena, "%s:%s", domain, name);
-    return key ? ubp_table_add(&o->functions, key, 0, o->err) : ubp_fail_memory(o->err, 1);
 }
 
 /* The fields of the model but the graph, which is only located. */
@@ -353,9 +338,9 @@ static ub_status read_model(ubp_onnx *o, ubp_proto p, ubp_proto *graph)
         else if (f.number == M_PRODUCER_VERSION)
             UBP_TRY(ubp_onnx_string(&p, &f, &g->arena, &version, o->err));
         else if (f.number == M_OPSET_IMPORT)
-            UBP_TRY(read_opset(o, ubp_proto_sub(&p, &f), &g->arena));
+            UBP_TRY(ubp_onnx_read_opset(o, &o->imports, ubp_proto_sub(&p, &f), &g->arena));
         else if (f.number == M_FUNCTIONS)
-            UBP_TRY(read_function(o, ubp_proto_sub(&p, &f), &g->arena));
+            UBP_TRY(ubp_onnx_function(o, ubp_proto_sub(&p, &f), &g->arena));
         else if (f.number == M_GRAPH && graph->base)
             return ubp_fail(o->err, UB_ERR_FILE, "the model holds two graphs");
         else if (f.number == M_GRAPH)
@@ -365,15 +350,15 @@ static ub_status read_model(ubp_onnx *o, ubp_proto p, ubp_proto *graph)
     return g->producer ? UB_OK : ubp_fail_memory(o->err, strlen(name));
 }
 
-static ub_status check_opset(const ubp_onnx *o)
+ub_status ubp_onnx_check_opset(const ubp_onnx *o, int64_t opset)
 {
-    if (o->opset < 0)
+    if (opset < 0)
         return ubp_fail(o->err, UB_ERR_FILE, "damaged file: the model uses opset %lld",
-                        (long long)o->opset);
-    if (o->opset > UBP_ONNX_OPSET_MAX)
+                        (long long)opset);
+    if (opset > UBP_ONNX_OPSET_MAX)
         return ubp_fail(o->err, UB_ERR_UNSUPPORTED,
                         "the model uses opset %lld, newer than the %d that is known",
-                        (long long)o->opset, UBP_ONNX_OPSET_MAX);
+                        (long long)opset, UBP_ONNX_OPSET_MAX);
     return UB_OK;
 }
 
@@ -400,7 +385,7 @@ static ub_status load(ubp_onnx *o, const uint8_t *bytes, size_t size)
     UBP_TRY(read_model(o, (ubp_proto){bytes, bytes, bytes + size}, &graph));
     if (!graph.base)
         return ubp_fail(o->err, UB_ERR_FILE, "not an ONNX model: there is no graph in it");
-    UBP_TRY(check_opset(o));
+    UBP_TRY(ubp_onnx_check_opset(o, o->imports.opset));
     UBP_TRY(ubp_onnx_graph(o, o->loaded->graph, graph, 0));
     return find_layers(o, o->loaded->graph->producer);
 }
@@ -416,7 +401,9 @@ ub_status ubp_load_onnx(ubp_loaded *out, const char *folder, const uint8_t *byte
     ubp_free(o.real_folder);
     ubp_free(o.initializers);
     ubp_free(o.meta);
+    ubp_free(o.function_bodies);
     ubp_table_release(&o.functions);
-    ubp_table_release(&o.domains);
+    ubp_table_release(&o.prefixes);
+    ubp_table_release(&o.imports.domains);
     return status;
 }

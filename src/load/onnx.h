@@ -13,6 +13,14 @@ enum {
     UBP_ONNX_MAX_DEPTH = 32  /* bodies inside bodies */
 };
 
+/* Versions of the operators' domains: the model's, or a function's. */
+typedef struct ubp_onnx_imports {
+    int64_t opset;     /* of ai.onnx; 0: not said */
+    ubp_table domains; /* other domains -> their opset */
+} ubp_onnx_imports;
+
+struct ubp_onnx_call;
+
 /* One file being loaded. */
 typedef struct ubp_onnx {
     ubp_loaded *loaded;
@@ -22,9 +30,13 @@ typedef struct ubp_onnx {
     size_t cap_external;
     const char *last_location; /* the file that the weight before lay in; NULL: none yet */
     const ub_buffer *last_external;
-    int64_t opset;             /* of ai.onnx */
-    ubp_table domains;         /* other domains -> their opset */
-    ubp_table functions;       /* "domain:name" of the file's own functions */
+    ubp_onnx_imports imports;
+    ubp_table functions;       /* "domain:name:overload" of the file's own -> function_bodies */
+    ubp_proto *function_bodies; /* [n_functions] FunctionProto; owned */
+    size_t n_functions, cap_functions;
+    const struct ubp_onnx_call *call; /* the function being put in, NULL: none */
+    size_t n_inlined;                 /* nodes read so far that came from functions */
+    ubp_table prefixes;               /* names of calls, so that no two are alike */
     size_t n_large;            /* weights passed by whose pages were not given back yet */
     const char **initializers; /* names; owned */
     size_t n_initializers, cap_initializers;
@@ -57,6 +69,11 @@ typedef struct ubp_onnx_scope {
 ub_status ubp_onnx_graph(ubp_onnx *o, ubp_graph *g, ubp_proto message, int depth);
 /* The value of that name, with the dtype and dims that the file says of it. */
 ub_status ubp_onnx_value(ubp_onnx_scope *s, const char *name, int32_t *out);
+/* Refuses an opset that is newer than what is known. */
+ub_status ubp_onnx_check_opset(const ubp_onnx *o, int64_t opset);
+/* OperatorSetIdProto. */
+ub_status ubp_onnx_read_opset(ubp_onnx *o, ubp_onnx_imports *to, ubp_proto message,
+                              ubp_arena *arena);
 /* Makes a value a constant. The value must not be given by anything else. */
 ub_status ubp_onnx_set_constant(ubp_onnx_scope *s, int32_t value, const ub_tensor *t);
 
@@ -121,6 +138,37 @@ ub_status ubp_onnx_node(ubp_onnx_scope *s, ubp_proto message);
  * says so) under the value. */
 ub_status ubp_onnx_constant(ubp_onnx_scope *s, const ubp_onnx_weight *w, int32_t value,
                             const char *node_name);
+
+/* AttributeProto, as an attribute of no node; kinds that the graph does not have are refused. */
+ub_status ubp_onnx_attr(ubp_onnx_scope *s, ubp_proto message, ubp_attr *out);
+
+/* ---- onnx_function.c: functions of the file's own --------------------------------------------- */
+
+/* A call of a function while its nodes are put in its place. */
+typedef struct ubp_onnx_call {
+    const struct ubp_onnx_call *outer;
+    int32_t function;
+    int depth;
+    const char *prefix; /* "call/", of all names inside but the formal ones */
+    ubp_table formals;  /* formal name -> actual[] */
+    const char **actual; /* "" where left out; in the arena */
+    int n_attrs;
+    const ubp_attr *attrs; /* of the call, then the function's defaults */
+    ubp_onnx_imports imports;
+    ubp_onnx_meta meta; /* of the call: what nodes inside have that say nothing themselves */
+} ubp_onnx_call;
+
+/* Notes a FunctionProto. */
+ub_status ubp_onnx_function(ubp_onnx *o, ubp_proto message, ubp_arena *arena);
+/* The file's function that a node calls, or -1. */
+int32_t ubp_onnx_find_function(const ubp_onnx *o, const ubp_node *node, const char *overload);
+/* Puts the function's nodes in place of a call of it. */
+ub_status ubp_onnx_inline(ubp_onnx_scope *s, const ubp_node *call, int32_t function,
+                          const ubp_onnx_meta *meta);
+/* A name of the file as the graph has it: unchanged outside of functions. */
+ub_status ubp_onnx_rename(const ubp_onnx *o, ubp_arena *arena, const char **name);
+/* The attribute of the call that an attribute inside the function refers to, or NULL. */
+const ubp_attr *ubp_onnx_actual_attr(const ubp_onnx *o, const char *name);
 
 /* ---- onnx_facts.c: dtypes and ranks, for rewriting ------------------------------------------- */
 

@@ -16,6 +16,7 @@ enum {
     N_OP_TYPE = 4,
     N_ATTRIBUTE = 5,
     N_DOMAIN = 7,
+    N_OVERLOAD = 8,
     N_METADATA = 9
 };
 enum {
@@ -50,6 +51,7 @@ typedef struct reading {
     ubp_onnx_scope *s;
     ubp_rewrite rw; /* the node */
     ubp_onnx_meta meta;
+    const char *overload; /* of the function it calls */
     bool foreign;     /* an attribute has a kind that the graph does not have */
     bool left_out;    /* the attribute just read says nothing that a run needs */
     bool is_constant; /* op_type Constant */
@@ -67,6 +69,7 @@ typedef struct attr_reading {
     int64_t i;
     size_t n_ints, n_floats, n_strings;
     bool has_f, has_i;
+    const char *ref; /* the attribute of the function that stands here, or NULL */
 } attr_reading;
 
 static double float_of(uint32_t bits)
@@ -126,10 +129,7 @@ static ub_status scan_field(attr_reading *a, ubp_attr *attr, const ubp_proto *p,
         a->type = f->value > TYPE_LAST ? -1 : (int)f->value;
         return ubp_onnx_want(p, f, 0, err);
     case A_REF:
-        return ubp_fail(err, UB_ERR_FILE,
-                        "attribute '%s' refers to one of a function outside of a"
-                        " function",
-                        attr->name);
+        return ubp_onnx_string(p, f, arena, &a->ref, err);
     default:
         return UB_OK;
     }
@@ -293,6 +293,26 @@ static ub_status fill_attr(reading *r, ubp_attr *attr, const attr_reading *a, ub
     }
 }
 
+/* An attribute that is one of the function's call; left out where the call leaves it out. */
+static ub_status refer(reading *r, const ubp_attr *attr, const char *name)
+{
+    ub_error *err = r->s->onnx->err;
+    if (!r->s->onnx->call)
+        return ubp_fail(err, UB_ERR_FILE,
+                        "attribute '%s' refers to one of a function outside of a function",
+                        attr->name);
+    const ubp_attr *actual = ubp_onnx_actual_attr(r->s->onnx, name);
+    if (!actual)
+        return UB_OK;
+    if (actual->kind == UBP_ATTR_GRAPH)
+        return ubp_fail(err, UB_ERR_UNSUPPORTED,
+                        "attribute '%s' of a function is a graph: not supported", name);
+    ubp_attr *to = &r->rw.attrs[r->rw.node.n_attrs++];
+    *to = *actual;
+    to->name = attr->name;
+    return UB_OK;
+}
+
 static ub_status read_attr(reading *r, ubp_proto message)
 {
     ub_error *err = r->s->onnx->err;
@@ -312,6 +332,8 @@ static ub_status read_attr(reading *r, ubp_proto message)
                         "damaged file: node '%s' (%s) has an attribute without a"
                         " name",
                         r->rw.node.name, r->rw.node.op_type);
+    if (a.ref && *a.ref)
+        return refer(r, &attr, a.ref);
     const bool was_foreign = r->foreign;
     UBP_TRY(fill_attr(r, &attr, &a, message));
     /* What the graph cannot hold is left out: the node has no op then. */
@@ -319,6 +341,23 @@ static ub_status read_attr(reading *r, ubp_proto message)
         !(r->has_weight && attr.kind == UBP_ATTR_TENSOR))
         r->rw.attrs[r->rw.node.n_attrs++] = attr;
     return UB_OK;
+}
+
+ub_status ubp_onnx_attr(ubp_onnx_scope *s, ubp_proto message, ubp_attr *out)
+{
+    ubp_attr attr[1] = {0};
+    reading r = {.s = s,
+                 .rw = {.s = s,
+                        .g = s->g,
+                        .node = {.name = "", .op_type = "a function", .domain = ""},
+                        .attrs = attr,
+                        .err = s->onnx->err}};
+    UBP_TRY(read_attr(&r, message));
+    *out = attr[0];
+    if (r.rw.node.n_attrs == 1 && attr[0].kind != UBP_ATTR_GRAPH)
+        return UB_OK;
+    return ubp_fail(s->onnx->err, UB_ERR_UNSUPPORTED,
+                    "a function has an attribute of a kind that is not supported");
 }
 
 /* ---- Nodes ---------------------------------------------------------------------------------- */
@@ -329,6 +368,7 @@ static ub_status read_edge(reading *r, const ubp_proto *p, const ubp_proto_field
     const char *name = NULL;
     *out = UBP_NO_VALUE;
     UBP_TRY(ubp_onnx_string(p, f, &r->s->g->arena, &name, r->s->onnx->err));
+    UBP_TRY(ubp_onnx_rename(r->s->onnx, &r->s->g->arena, &name));
     return *name ? ubp_onnx_value(r->s, name, out) : UB_OK;
 }
 
@@ -365,6 +405,8 @@ static ub_status scan_node(reading *r, ubp_proto p, size_t *n_in, size_t *n_out,
             UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->rw.node.op_type, err));
         else if (f.number == N_DOMAIN)
             UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->rw.node.domain, err));
+        else if (f.number == N_OVERLOAD)
+            UBP_TRY(ubp_onnx_string(&p, &f, arena, &r->overload, err));
         *n_in += f.number == N_INPUT;
         *n_out += f.number == N_OUTPUT;
         *n_attrs += f.number == N_ATTRIBUTE;
@@ -454,6 +496,11 @@ static ub_status make_constant(reading *r, bool *done)
         *done = true;
         return UB_OK;
     }
+    const ubp_attr *value = ubp_node_attr(&r->rw.node, "value");
+    if (value && value->kind == UBP_ATTR_TENSOR) { /* the call's */
+        *done = true;
+        return ubp_onnx_set_constant(r->s, r->rw.out[0], value->tensor);
+    }
     if (!r->has_weight)
         return number_constant(r, done);
     *done = true;
@@ -495,15 +542,6 @@ static ub_status add_meta(reading *r)
     return UB_OK;
 }
 
-static bool is_function(const ubp_onnx *o, const ubp_node *n)
-{
-    char key[512];
-    if (o->functions.count == 0)
-        return false;
-    const int size = snprintf(key, sizeof(key), "%s:%s", n->domain, n->op_type);
-    return size < (int)sizeof(key) && ubp_table_find(&o->functions, key) >= 0;
-}
-
 /* Brings a node of ai.onnx to the newest form and finds its operator. */
 static ub_status modernize(ubp_rewrite *rw)
 {
@@ -524,11 +562,14 @@ static ub_status add_node(reading *r)
     ubp_node *n = &r->rw.node;
     if (strcmp(n->domain, "ai.onnx") == 0)
         n->domain = "";
-    n->opset = *n->domain ? ubp_table_find(&o->domains, n->domain) : o->opset;
-    const bool known = !r->foreign && !is_function(o, n);
-    if (known && !*n->domain)
+    const ubp_onnx_imports *imports = o->call ? &o->call->imports : &o->imports;
+    n->opset = *n->domain ? ubp_table_find(&imports->domains, n->domain) : imports->opset;
+    const int32_t function = ubp_onnx_find_function(o, n, r->overload);
+    if (function >= 0 && !r->foreign)
+        return ubp_onnx_inline(r->s, n, function, &r->meta);
+    if (!r->foreign && !*n->domain)
         UBP_TRY(modernize(&r->rw));
-    else if (known)
+    else if (!r->foreign)
         n->op = ubp_op_find(n->op_type, n->domain);
     if (n->op)
         UBP_TRY(check_arity(r->s->g, n, o->err));
@@ -552,10 +593,13 @@ static ub_status make_room(ubp_rewrite *rw, size_t n_in, size_t n_out, size_t n_
 
 ub_status ubp_onnx_node(ubp_onnx_scope *s, ubp_proto message)
 {
+    const ubp_onnx_call *inside = s->onnx->call;
     reading r = {.s = s,
+                 .meta = inside ? inside->meta : (ubp_onnx_meta){0},
+                 .overload = "",
                  .rw = {.s = s,
                         .g = s->g,
-                        .opset = s->onnx->opset,
+                        .opset = inside ? inside->imports.opset : s->onnx->imports.opset,
                         .node = {.name = "", .op_type = "", .domain = ""},
                         .err = s->onnx->err}};
     const ubp_node *node = &r.rw.node;
@@ -566,6 +610,8 @@ ub_status ubp_onnx_node(ubp_onnx_scope *s, ubp_proto message)
     if (!*node->op_type)
         return ubp_fail(r.rw.err, UB_ERR_FILE, "damaged file: node '%s' names no operator",
                         node->name);
+    if (inside && *node->name)
+        UBP_TRY(ubp_onnx_rename(s->onnx, &s->g->arena, &r.rw.node.name));
     r.is_constant = strcmp(node->op_type, "Constant") == 0 &&
                     (!*node->domain || strcmp(node->domain, "ai.onnx") == 0);
     UBP_TRY(make_room(&r.rw, n_in, n_out, n_attrs));
