@@ -31,14 +31,14 @@ typedef struct ubp_onnx {
     const char *last_location; /* the file that the weight before lay in; NULL: none yet */
     const ub_buffer *last_external;
     ubp_onnx_imports imports;
-    ubp_table functions;       /* "domain:name:overload" of the file's own -> function_bodies */
+    ubp_table functions;        /* "domain:name:overload" of the file's own -> function_bodies */
     ubp_proto *function_bodies; /* [n_functions] FunctionProto; owned */
     size_t n_functions, cap_functions;
     const struct ubp_onnx_call *call; /* the function being put in, NULL: none */
     size_t n_inlined;                 /* nodes read so far that came from functions */
     ubp_table prefixes;               /* names of calls, so that no two are alike */
-    size_t n_large;            /* weights passed by whose pages were not given back yet */
-    const char **initializers; /* names; owned */
+    size_t n_large;                   /* weights passed by whose pages were not given back yet */
+    const char **initializers;        /* names; owned */
     size_t n_initializers, cap_initializers;
     ubp_onnx_meta *meta; /* of the model graph's nodes, by ubp_node.order; owned */
     size_t n_meta, cap_meta;
@@ -142,15 +142,16 @@ ub_status ubp_onnx_constant(ubp_onnx_scope *s, const ubp_onnx_weight *w, int32_t
 /* AttributeProto, as an attribute of no node; kinds that the graph does not have are refused. */
 ub_status ubp_onnx_attr(ubp_onnx_scope *s, ubp_proto message, ubp_attr *out);
 
-/* ---- onnx_function.c: functions of the file's own --------------------------------------------- */
+/* ---- onnx_function.c: functions of the file's own ---------------------------------------------
+ */
 
 /* A call of a function while its nodes are put in its place. */
 typedef struct ubp_onnx_call {
     const struct ubp_onnx_call *outer;
     int32_t function;
     int depth;
-    const char *prefix; /* "call/", of all names inside but the formal ones */
-    ubp_table formals;  /* formal name -> actual[] */
+    const char *prefix;  /* "call/", of all names inside but the formal ones */
+    ubp_table formals;   /* formal name -> actual[] */
     const char **actual; /* "" where left out; in the arena */
     int n_attrs;
     const ubp_attr *attrs; /* of the call, then the function's defaults */

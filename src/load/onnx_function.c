@@ -20,7 +20,8 @@ enum {
 };
 enum { MAX_DEPTH = 32, MAX_NODES = 1 << 20 };
 
-/* ---- The table -------------------------------------------------------------------------------- */
+/* ---- The table --------------------------------------------------------------------------------
+ */
 
 static const char *plain_domain(const char *domain)
 {
@@ -44,8 +45,7 @@ ub_status ubp_onnx_function(ubp_onnx *o, ubp_proto message, ubp_arena *arena)
         if (to)
             UBP_TRY(ubp_onnx_string(&p, &f, arena, to, o->err));
     }
-    const char *key =
-        ubp_arena_printf(arena, "%s:%s:%s", plain_domain(domain), name, overload);
+    const char *key = ubp_arena_printf(arena, "%s:%s:%s", plain_domain(domain), name, overload);
     if (!key)
         return ubp_fail_memory(o->err, 1);
     UBP_TRY(ubp_grow((void **)&o->function_bodies, &o->cap_functions, o->n_functions,
@@ -65,7 +65,8 @@ int32_t ubp_onnx_find_function(const ubp_onnx *o, const ubp_node *node, const ch
     return found;
 }
 
-/* ---- Names and attributes inside -------------------------------------------------------------- */
+/* ---- Names and attributes inside --------------------------------------------------------------
+ */
 
 ub_status ubp_onnx_rename(const ubp_onnx *o, ubp_arena *arena, const char **name)
 {
@@ -85,7 +86,8 @@ const ubp_attr *ubp_onnx_actual_attr(const ubp_onnx *o, const char *name)
     return NULL;
 }
 
-/* ---- One call --------------------------------------------------------------------------------- */
+/* ---- One call ---------------------------------------------------------------------------------
+ */
 
 typedef struct inlining {
     ubp_onnx_scope *s;
@@ -165,8 +167,8 @@ static ub_status count(inlining *x, ubp_proto p, size_t *n_names, size_t *n_attr
         if (f.number == FN_OPSET_IMPORT || f.number == FN_ATTRIBUTE_PROTO || f.number == FN_NODE)
             UBP_TRY(ubp_onnx_want(&p, &f, 2, o->err));
         if (f.number == FN_OPSET_IMPORT)
-            UBP_TRY(ubp_onnx_read_opset(o, &x->call.imports, ubp_proto_sub(&p, &f),
-                                        &x->s->g->arena));
+            UBP_TRY(
+                ubp_onnx_read_opset(o, &x->call.imports, ubp_proto_sub(&p, &f), &x->s->g->arena));
     }
 }
 
@@ -261,8 +263,7 @@ static ub_status prepare(inlining *x, ubp_proto body)
         x->call.imports.opset = o->imports.opset;
     UBP_TRY(ubp_onnx_check_opset(o, x->call.imports.opset));
     x->call.actual = ubp_arena_array(&x->s->g->arena, n_names + 1, sizeof(char *));
-    x->copy_from =
-        ubp_arena_array(&x->s->g->arena, (size_t)x->node->n_out + 1, sizeof(char *));
+    x->copy_from = ubp_arena_array(&x->s->g->arena, (size_t)x->node->n_out + 1, sizeof(char *));
     if (!x->call.actual || !x->copy_from)
         return ubp_fail_memory(o->err, n_names * sizeof(char *));
     UBP_TRY(read_attrs(x, body, n_attrs));

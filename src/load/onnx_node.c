@@ -52,10 +52,10 @@ typedef struct reading {
     ubp_rewrite rw; /* the node */
     ubp_onnx_meta meta;
     const char *overload; /* of the function it calls */
-    bool foreign;     /* an attribute has a kind that the graph does not have */
-    bool left_out;    /* the attribute just read says nothing that a run needs */
-    bool is_constant; /* op_type Constant */
-    bool has_weight;  /* its value, when it is a tensor */
+    bool foreign;         /* an attribute has a kind that the graph does not have */
+    bool left_out;        /* the attribute just read says nothing that a run needs */
+    bool is_constant;     /* op_type Constant */
+    bool has_weight;      /* its value, when it is a tensor */
     ubp_onnx_weight weight;
 } reading;
 

@@ -4,7 +4,9 @@
  * names, and the inputs that have the batch share its name. Rule: the batch is the free dim called
  * "batch", "batch_size", "N" or the like wherever it stands; failing that, the name of the first
  * free leading dim; failing that, the samples are on axis 0, as many as the first input whose
- * leading dim is fixed says: an input with another fixed leading dim has none.
+ * leading dim is fixed says: an input with another fixed leading dim has none. Where an input's
+ * leading dim is free without a name, one whose leading dim is fixed has the samples on its only
+ * free axis, or none (the state of a recurrent network: (2, ?, 128)).
  */
 #include "plan/plan.h"
 
@@ -47,18 +49,42 @@ static int named_axis(const ubp_value *v, const char *name)
     return -1;
 }
 
+/* The only axis whose dim is free, or -1. */
+static int only_free_axis(const ubp_value *v)
+{
+    int axis = -1;
+    for (int a = 0; a < v->rank; a++) {
+        if (v->dims[a] >= 0)
+            continue;
+        if (axis >= 0)
+            return -1;
+        axis = a;
+    }
+    return axis;
+}
+
+static bool leads_free(const ubp_value *v)
+{
+    return v->rank > 0 && v->dims[0] < 0 && !v->dim_names[0];
+}
+
 void ubp_input_axes(const ubp_graph *g, int *axes)
 {
     const char *name = batch_name(g);
     int64_t fixed = -1;
+    bool any_free = false;
+    for (int i = 0; i < g->n_inputs; i++)
+        any_free = any_free || leads_free(&g->values[g->inputs[i]]);
     for (int i = 0; i < g->n_inputs; i++) {
         const ubp_value *v = &g->values[g->inputs[i]];
         int axis = named_axis(v, name);
         /* An input without the batch's name has no samples (a sampling rate) when another input
          * has it; not so when its leading dim is free without any name. */
-        bool free_lead = v->rank < 0 || (v->rank > 0 && v->dims[0] < 0 && !v->dim_names[0]);
+        bool free_lead = v->rank < 0 || leads_free(v);
         if (axis < 0 && v->rank != 0 && (!name || free_lead))
             axis = 0;
+        if (axis == 0 && v->rank > 0 && v->dims[0] >= 0 && any_free && !name)
+            axis = only_free_axis(v);
         if (axis == 0 && v->rank > 0 && v->dims[0] >= 0) {
             if (fixed < 0)
                 fixed = v->dims[0];

@@ -328,18 +328,25 @@ static void test_unknown_parts_stay(void **state)
     close_model(&o);
 }
 
-/* An operator of the standard that the file defines anew. */
-static void test_functions_stay(void **state)
+/* An operator of the standard that the file defines anew; nothing is left of the call. */
+static void test_functions_come_first(void **state)
 {
     (void)state;
     msg g = write_graph("x", "y"), fn = {0};
     msg_put(&g, W_NODE, write_node("Relu", "r", "x", "y"));
     msg m = write_model(g, 20);
     msg_str(&fn, 1, "Relu");
+    msg_str(&fn, 4, "a");
+    msg_str(&fn, 5, "b");
+    msg_put(&fn, 7, write_node("Neg", "n", "a", "t"));
+    msg_put(&fn, 7, write_node("Abs", "", "t", "b"));
     msg_put(&m, 25, fn);
     ubp_loaded l;
     assert_int_equal(ubp_load(&l, NULL, m.bytes, m.n, NULL), UB_OK);
-    assert_null(l.graph->nodes[0].op);
+    assert_int_equal(l.graph->n_nodes, 2);
+    assert_string_equal(l.graph->nodes[0].name, "r/n");
+    assert_string_equal(l.graph->values[l.graph->nodes[0].out[0]].name, "r/t");
+    assert_string_equal(l.graph->values[l.graph->nodes[1].out[0]].name, "y");
     ubp_loaded_release(&l);
     free(m.bytes);
 }
@@ -382,7 +389,7 @@ int main(void)
         cmocka_unit_test(test_empty_and_scalar_weights),
         cmocka_unit_test(test_constant_nodes),
         cmocka_unit_test(test_unknown_parts_stay),
-        cmocka_unit_test(test_functions_stay),
+        cmocka_unit_test(test_functions_come_first),
         cmocka_unit_test(test_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
