@@ -124,7 +124,7 @@ ub_status ubp_image_check_size(int64_t width, int64_t height, ub_error *err);
 ub_status ubp_image_new(ubp_image *out, int width, int height, int channels, ub_error *err);
 void ubp_image_free(ubp_image *image);
 
-/* image_bitmap.c: whether it is a BMP or PNM (P1 to P6) file, and its pixels. */
+/* image_bitmap.c: whether it is a BMP, PNM (P1 to P6) or TIFF file, and its pixels. */
 bool ubp_is_bitmap(const void *bytes, size_t size);
 ub_status ubp_bitmap_decode(ubp_image *out, const void *bytes, size_t size, ub_error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * BMP (uncompressed, 1 to 32 bits) and PNM (P1 to P6, up to 16 bits) bytes as 8-bit grey or RGB
- * pixels; alpha is dropped.
+ * BMP (uncompressed, 1 to 32 bits), PNM (P1 to P6, up to 16 bits) and TIFF (uncompressed strips of
+ * 8 bits) bytes as 8-bit grey or RGB pixels; alpha is dropped.
  */
 #include "file/file.h"
 
@@ -155,22 +155,125 @@ static ub_status decode_pnm(ubp_image *out, const uint8_t *bytes, size_t size, u
     return UB_OK;
 }
 
+/* ---- TIFF ------------------------------------------------------------------------------------ */
+
+/* The first picture's tags that count here, with TIFF's defaults. */
+typedef struct tiff {
+    const uint8_t *bytes;
+    size_t size;
+    bool big; /* byte order */
+    uint32_t width, height, bits, packed, colours, parts, rows, planar;
+    size_t strips;                  /* where the offsets of strips stand */
+    uint32_t n_strips, strip_bytes; /* strip_bytes: of an offset, 2 or 4 */
+} tiff;
+
+/* `bytes` bytes at `at`, 0 beyond the end. */
+static uint32_t tiff_number(const tiff *t, size_t at, uint32_t bytes)
+{
+    uint32_t v = 0;
+    if (at > t->size || t->size - at < bytes)
+        return 0;
+    for (uint32_t i = 0; i < bytes; i++)
+        v |= (uint32_t)t->bytes[at + i] << 8 * (t->big ? bytes - 1 - i : i);
+    return v;
+}
+
+static void read_tag(tiff *t, size_t at)
+{
+    enum { SHORT = 3 };
+    const uint32_t tag = tiff_number(t, at, 2), count = tiff_number(t, at + 4, 4);
+    const uint32_t size = tiff_number(t, at + 2, 2) == SHORT ? 2 : 4;
+    /* Values of up to four bytes stand in the tag itself. */
+    const size_t where = count <= 4 / size ? at + 8 : tiff_number(t, at + 8, 4);
+    const uint32_t v = tiff_number(t, where, size);
+    uint32_t *const into = tag == 256   ? &t->width
+                           : tag == 257 ? &t->height
+                           : tag == 258 ? &t->bits
+                           : tag == 259 ? &t->packed
+                           : tag == 262 ? &t->colours
+                           : tag == 277 ? &t->parts
+                           : tag == 278 ? &t->rows
+                           : tag == 284 ? &t->planar
+                                        : NULL;
+    if (into)
+        *into = v;
+    if (tag != 273)
+        return;
+    t->strips = where;
+    t->n_strips = count;
+    t->strip_bytes = size;
+}
+
+static ub_status read_tiff(tiff *t, ub_error *err)
+{
+    enum { MINISWHITE, MINISBLACK, RGB };
+    const size_t at = tiff_number(t, 4, 4);
+    const uint32_t tags = tiff_number(t, at, 2);
+    if (at < 8 || tags == 0)
+        return ubp_fail(err, UB_ERR_FILE, "damaged TIFF: no picture in it");
+    for (uint32_t i = 0; i < tags && at + 2 + (size_t)i * 12 < t->size; i++)
+        read_tag(t, at + 2 + (size_t)i * 12);
+    const bool grey = t->colours == MINISBLACK && t->parts >= 1;
+    if (t->packed != 1 || t->bits != 8 || t->planar != 1 || t->parts > 8 ||
+        !(grey || (t->colours == RGB && t->parts >= 3)))
+        return ubp_fail(
+            err, UB_ERR_UNSUPPORTED,
+            "a TIFF picture of %u bits with compression %u and colours %u; uncompressed "
+            "grey and RGB ones of 8 bits are supported",
+            t->bits, t->packed, t->colours);
+    return ubp_image_check_size(t->width, t->height, err);
+}
+
+static ub_status decode_tiff(ubp_image *out, const uint8_t *bytes, size_t size, ub_error *err)
+{
+    tiff t = {.bytes = bytes,
+              .size = size,
+              .big = *bytes == 'M',
+              .bits = 1,
+              .packed = 1,
+              .parts = 1,
+              .rows = UINT32_MAX,
+              .planar = 1};
+    UBP_TRY(read_tiff(&t, err));
+    const int channels = t.parts >= 3 ? 3 : 1;
+    const size_t line = (size_t)t.width * t.parts;
+    UBP_TRY(ubp_image_new(out, (int)t.width, (int)t.height, channels, err));
+    for (uint32_t y = 0; y < t.height; y++) {
+        const uint32_t strip = t.rows ? y / t.rows : 0;
+        const size_t from =
+            (size_t)tiff_number(&t, t.strips + (size_t)strip * t.strip_bytes, t.strip_bytes) +
+            (t.rows ? y % t.rows : y) * line;
+        if (strip >= t.n_strips || from > size || size - from < line)
+            return ubp_fail(err, UB_ERR_FILE, "damaged TIFF: row %u is missing", y);
+        uint8_t *to = out->pixels + (size_t)y * t.width * (size_t)channels;
+        for (uint32_t x = 0; x < t.width; x++)
+            memcpy(to + x * (uint32_t)channels, bytes + from + (size_t)x * t.parts,
+                   (size_t)channels);
+    }
+    return UB_OK;
+}
+
 /* ---- Which ----------------------------------------------------------------------------------- */
 
 bool ubp_is_bitmap(const void *bytes, size_t size)
 {
     const uint8_t *p = bytes;
-    return size >= 3 && ((p[0] == 'B' && p[1] == 'M') ||
-                         (p[0] == 'P' && p[1] >= '1' && p[1] <= '6' && is_space(p[2])));
+    if (size < 8)
+        return false;
+    return (p[0] == 'B' && p[1] == 'M') || memcmp(p, "II*\0", 4) == 0 ||
+           memcmp(p, "MM\0*", 4) == 0 ||
+           (p[0] == 'P' && p[1] >= '1' && p[1] <= '6' && is_space(p[2]));
 }
 
 ub_status ubp_bitmap_decode(ubp_image *out, const void *bytes, size_t size, ub_error *err)
 {
+    const char *p = bytes;
     *out = (ubp_image){0};
     if (!ubp_is_bitmap(bytes, size))
-        return ubp_fail(err, UB_ERR_FILE, "neither BMP nor PNM");
-    const ub_status status = *(const char *)bytes == 'B' ? decode_bmp(out, bytes, size, err)
-                                                         : decode_pnm(out, bytes, size, err);
+        return ubp_fail(err, UB_ERR_FILE, "neither BMP nor PNM nor TIFF");
+    const ub_status status = *p == 'B'   ? decode_bmp(out, bytes, size, err)
+                             : *p == 'P' ? decode_pnm(out, bytes, size, err)
+                                         : decode_tiff(out, bytes, size, err);
     if (status != UB_OK)
         ubp_image_free(out);
     return status;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ImageDecoder: the bytes of a picture file as (H, W, channels) of uint8. PNG, JPEG, BMP and PNM;
- * JPEG 2000, TIFF and WebP are refused by name. A damaged file is an error here, where ONNX would
- * give an empty tensor. ONNX opset 20.
+ * ImageDecoder: the bytes of a picture file as (H, W, channels) of uint8. PNG, JPEG, BMP, PNM and
+ * uncompressed TIFF; JPEG 2000 and WebP are refused by name. A damaged file is an error here, where
+ * ONNX would give an empty tensor. ONNX opset 20.
  */
 #include "file/file.h"
 #include "ops/move.h"
@@ -50,7 +50,7 @@ static ub_status decode(const ubp_call *c, ubp_image *out)
     char *instead = strstr(why.message, "; PNG and JPEG");
     if (instead)
         *instead = '\0';
-    return ubp_op_fail(c, status, "%.300s; PNG, JPEG, BMP and PNM are decoded", why.message);
+    return ubp_op_fail(c, status, "%.300s; PNG, JPEG, BMP, PNM and TIFF are decoded", why.message);
 }
 
 static ub_status decoder_infer(const ubp_call *c)

@@ -246,8 +246,8 @@ def pictures(root):
         dump(root, f"imagedecoder_{name}", model, [x], [expected], 0, 0)
 
     rgb = Image.fromarray(ints(0, 256, 9, 13, 3, dtype="uint8"))
-    for mode, formats in (("RGB", ("BMP", "PPM", "PNG")), ("L", ("BMP", "PPM", "PNG")), ("1", ("BMP", "PPM")),
-                          ("P", ("BMP",)), ("RGBA", ("BMP",))):
+    for mode, formats in (("RGB", ("BMP", "PPM", "PNG", "TIFF")), ("L", ("BMP", "PPM", "PNG", "TIFF")), ("1", ("BMP", "PPM")),
+                          ("P", ("BMP",)), ("RGBA", ("BMP", "TIFF"))):
         for kind in formats:
             out = io.BytesIO()
             rgb.convert(mode).save(out, kind)
