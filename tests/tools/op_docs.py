@@ -175,7 +175,8 @@ def main():
             with open(path, "w") as f:
                 f.write(text)
     if "--check" in sys.argv and stale:
-        sys.exit(f"docs/{', docs/'.join(stale)}: not current, run `make docs`")
+        again = f"{sys.executable} {sys.argv[0]} {build} {source}"
+        sys.exit(f"docs/{', docs/'.join(stale)}: not current; `make docs`, or {again}")
 
 
 if __name__ == "__main__":
