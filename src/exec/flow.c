@@ -274,6 +274,7 @@ ub_status ubp_flow_run(const ubp_flow *f)
         {"Loop", run_loop},
         {"Scan", ubp_flow_scan},
         {"SequenceMap", run_map},
+        {"FlexAttention", ubp_flow_flex},
         {"SequenceConstruct", ubp_list_construct},
         {"SequenceEmpty", ubp_list_empty},
         {"SequenceAt", ubp_list_at},

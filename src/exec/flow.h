@@ -77,11 +77,12 @@ void ubp_stack_release(ubp_stack *s);
 ub_status ubp_flow_row(const ubp_flow *f, const ubp_item *from, int axis, int64_t i,
                        ubp_item **out);
 
-/* ---- flow.c, scan.c, lists.c ---------------------------------------------------------------- */
+/* ---- flow.c, scan.c, flex.c, lists.c -------------------------------------------------------- */
 
 ub_status ubp_flow_run(const ubp_flow *f);
 
 ub_status ubp_flow_scan(const ubp_flow *f);
+ub_status ubp_flow_flex(const ubp_flow *f);
 
 ub_status ubp_list_construct(const ubp_flow *f);
 ub_status ubp_list_empty(const ubp_flow *f);

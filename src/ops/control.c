@@ -24,9 +24,10 @@ static ub_status flow_ref(const ubp_call *c)
     return ubp_op_fail(c, UB_ERR_INTERNAL, "cannot be run as a plain operator");
 }
 
-#define FLOW(op, least_in, most_in, most_out)                                                      \
+#define FLOW(op, least_in, most_in, most_out) FLOW_OF("", op, least_in, most_in, most_out)
+#define FLOW_OF(own_domain, op, least_in, most_in, most_out)                                       \
     const ubp_op ubp_op_##op = {.name = #op,                                                       \
-                                .domain = "",                                                      \
+                                .domain = own_domain,                                              \
                                 .min_in = least_in,                                                \
                                 .max_in = most_in,                                                 \
                                 .min_out = 1,                                                      \
@@ -42,6 +43,7 @@ FLOW(If, 1, 1, ANY);
 FLOW(Loop, 0, ANY, ANY); /* trip count and condition may be left out */
 FLOW(Scan, 0, ANY, ANY); /* opset 8 may leave out the lengths */
 FLOW(SequenceMap, 1, ANY, ANY);
+FLOW_OF("ai.onnx.preview", FlexAttention, 3, ANY, 1); /* bodies may read more */
 
 FLOW(SequenceConstruct, 1, ANY, 1);
 FLOW(SequenceEmpty, 0, 0, 1);
