@@ -37,6 +37,24 @@ static ub_status default_input(ubp_given *out, const ub_model *m, int i, ubp_are
 }
 
 /* The session's given values and defaults for the rest. */
+/* A model whose batch is fixed is described as it runs: by one block of samples. */
+static ub_status one_block(ubp_given *given, int64_t block, ubp_arena *arena, ub_error *err)
+{
+    const ub_tensor *t = given->tensor;
+    if (!t || given->batch_axis < 0 || given->batch_axis >= t->rank || block <= 0 ||
+        t->dims[given->batch_axis] == block)
+        return UB_OK;
+    ub_tensor *shape = ubp_arena_alloc(arena, sizeof *shape);
+    if (!shape)
+        return ubp_fail_memory(err, sizeof *shape);
+    int64_t dims[UB_MAX_RANK];
+    memcpy(dims, t->dims, sizeof dims);
+    dims[given->batch_axis] = block;
+    UBP_TRY(ubp_tensor_describe(shape, t->dtype, t->rank, dims, err));
+    given->tensor = shape;
+    return UB_OK;
+}
+
 static ub_status all_given(const ub_session *s, ubp_ask *ask, ubp_arena *arena, ub_error *err)
 {
     const ub_model *m = s->model;
@@ -56,10 +74,12 @@ static ub_status all_given(const ub_session *s, ubp_ask *ask, ubp_arena *arena, 
     }
     ask->given = given;
     ask->n_given = n;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        UBP_TRY(one_block(&given[i], m->fixed_batch, arena, err));
         if (given[i].tensor && given[i].batch_axis >= 0 &&
             given[i].batch_axis < given[i].tensor->rank)
             ask->n = given[i].tensor->dims[given[i].batch_axis];
+    }
     return UB_OK;
 }
 
