@@ -237,6 +237,8 @@ void ubp_at_ignore(ubp_at *a, const char *name);
 int ubp_at_axis(ubp_at *a, const char *name, int64_t def, int rank);
 /* A list of sizes as a value, int64 of rank 1. */
 int32_t ubp_at_shape(ubp_at *a, const ubp_pt2_size *sizes, int n);
+/* Zeroed, in the graph's arena; NULL and a failure remembered when there is no memory. */
+void *ubp_at_array(ubp_at *a, size_t count, size_t size);
 /* The form is not supported: the nodes stay under a name that says so. */
 void ubp_at_refuse(ubp_at *a, const char *fmt, ...) UBP_PRINTF(2, 3);
 /* Gives output k. */

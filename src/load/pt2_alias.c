@@ -66,8 +66,10 @@ static int32_t put_steps(ubp_emit *e, int32_t base, const ubp_pt2_view *v, int64
     if (size > MOST)
         return UBP_NO_VALUE;
     int64_t *from = ubp_arena_array(&e->g->arena, (size_t)size, sizeof(*from));
-    if (!from)
+    if (!from) {
+        e->status = ubp_fail_memory(e->err, (size_t)size);
         return UBP_NO_VALUE;
+    }
     int64_t next = size;
     for (int64_t i = 0; i < size; i++) {
         const bool inside = i >= v->start && i < v->end && (i - v->start) % v->step == 0;

@@ -39,6 +39,14 @@ static const json_t *find(ubp_at *a, const char *name, const char **kind)
     return NULL;
 }
 
+void *ubp_at_array(ubp_at *a, size_t count, size_t size)
+{
+    void *p = ubp_arena_array(&a->p->g->arena, count, size);
+    if (!p && a->e->status == UB_OK)
+        a->e->status = ubp_fail_memory(a->p->err, count);
+    return p;
+}
+
 void ubp_at_refuse(ubp_at *a, const char *fmt, ...)
 {
     char text[256];
@@ -48,9 +56,8 @@ void ubp_at_refuse(ubp_at *a, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    a->refused = ubp_arena_strdup(&a->p->g->arena, text);
-    if (!a->refused)
-        a->refused = "out of memory";
+    char *copy = ubp_at_array(a, strlen(text) + 1, 1);
+    a->refused = copy ? strcpy(copy, text) : "";
 }
 
 /* The argument is of a kind that its word does not take. */

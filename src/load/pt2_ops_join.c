@@ -314,7 +314,7 @@ static void make_unfold(ubp_at *a)
         ubp_at_refuse(a, "%lld windows", (long long)windows);
         return;
     }
-    int64_t *index = ubp_arena_array(&a->e->g->arena, (size_t)(windows * size), sizeof(*index));
+    int64_t *index = ubp_at_array(a, (size_t)(windows * size), sizeof(*index));
     for (int64_t i = 0; index && i < windows * size; i++)
         index[i] = i / size * step + i % size;
     const int64_t shape[] = {windows, size};
@@ -454,7 +454,7 @@ static void make_diagonal(ubp_at *a)
     perm[n] = p;
     perm[n + 1] = q;
     dims[n] = m.dims[p] * m.dims[q];
-    int64_t *index = ubp_arena_array(&e->g->arena, MOST, sizeof(*index));
+    int64_t *index = ubp_at_array(a, MOST, sizeof(*index));
     int count = 0;
     for (int64_t i = 0; index && i < m.dims[p] && count < MOST; i++)
         if (i + offset >= 0 && i + offset < m.dims[q])

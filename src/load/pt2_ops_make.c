@@ -87,7 +87,7 @@ static void make_linspace(ubp_at *a)
         ubp_at_refuse(a, "%lld steps", (long long)n);
         return;
     }
-    float *v = ubp_arena_array(&a->e->g->arena, (size_t)n, sizeof(*v));
+    float *v = ubp_at_array(a, (size_t)n, sizeof(*v));
     const float step = n > 1 ? ((float)end - (float)start) / (float)(n - 1) : 0;
     for (int64_t i = 0; v && i < n; i++) /* from both ends, as PyTorch does */
         v[i] = i < n / 2 ? (float)start + step * (float)i : (float)end - step * (float)(n - i - 1);

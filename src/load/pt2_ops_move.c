@@ -379,11 +379,9 @@ static void give_split(ubp_at *a, int32_t x, int axis, const int64_t *sizes, int
     }
     const int32_t in[] = {x, ubp_emit_ints(e, sizes, n)};
     const ubp_attr attr = ubp_emit_int("axis", axis);
-    int32_t *out = ubp_arena_array(&e->g->arena, (size_t)n, sizeof(*out));
-    if (!out) {
-        e->status = ubp_fail_memory(a->p->err, (size_t)n * sizeof(*out));
+    int32_t *out = ubp_at_array(a, (size_t)n, sizeof(*out));
+    if (!out)
         return;
-    }
     ubp_emit_many(e, "Split", 2, in, 1, &attr, n, out);
     for (int k = 0; k < n; k++) {
         ubp_at_give(a, k, gone ? ubp_emit_squeeze(e, out[k], &at, 1) : out[k]);

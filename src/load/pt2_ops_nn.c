@@ -82,11 +82,14 @@ static void make_einsum(ubp_at *a)
 {
     int32_t *in = NULL;
     const char *equation = ubp_at_string(a, "equation", "");
-    const char *copy = ubp_arena_strdup(&a->p->g->arena, equation);
+    char *copy = ubp_at_array(a, strlen(equation) + 1, 1);
     const int n = ubp_at_tensors(a, "tensors", &in, NULL);
     if (ubp_at_given(a, "path"))
         ubp_at_ignore(a, "path");
-    const ubp_attr attr = ubp_emit_string("equation", copy ? copy : "");
+    if (!copy)
+        return;
+    strcpy(copy, equation);
+    const ubp_attr attr = ubp_emit_string("equation", copy);
     ubp_at_give(a, 0, ubp_emit_node(a->e, "Einsum", n, in, 1, &attr));
 }
 

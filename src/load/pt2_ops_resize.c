@@ -121,7 +121,7 @@ static void make_affine_grid(ubp_at *a)
         ubp_at_refuse(a, "%lld x %lld pixels", (long long)h, (long long)w);
         return;
     }
-    float *v = ubp_arena_array(&e->g->arena, (size_t)(h * w) * 3, sizeof(*v));
+    float *v = ubp_at_array(a, (size_t)(h * w) * 3, sizeof(*v));
     for (int64_t i = 0; v && i < h * w; i++) {
         v[3 * i] = place(i % w, w, align);
         v[3 * i + 1] = place(i / w, h, align);

@@ -90,7 +90,7 @@ static int32_t run_layer(ubp_at *a, const rnn *r, int32_t x, const int32_t *stat
     if (strcmp(r->op, "GRU") == 0)
         attrs[n_attrs++] = ubp_emit_int("linear_before_reset", 1);
     if (r->activation) {
-        const char **names = ubp_arena_array(&e->g->arena, 2, sizeof(*names));
+        const char **names = ubp_at_array(a, 2, sizeof(*names));
         for (int d = 0; names && d < r->directions; d++)
             names[d] = r->activation;
         attrs[n_attrs] = (ubp_attr){.name = "activations",
@@ -165,11 +165,9 @@ static void make_rnn(ubp_at *a)
         return;
     }
     a->recurrent = true;
-    int32_t *last = ubp_arena_array(&e->g->arena, (size_t)r.layers * 2, sizeof(*last));
-    if (!last) {
-        e->status = ubp_fail_memory(a->p->err, (size_t)r.layers * 2 * sizeof(*last));
+    int32_t *last = ubp_at_array(a, (size_t)r.layers * 2, sizeof(*last));
+    if (!last)
         return;
-    }
     if (r.batch_first)
         x = ubp_emit_swap(e, x, 3, 0, 1);
     for (int i = 0; i < r.layers; i++) {

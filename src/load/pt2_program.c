@@ -204,16 +204,6 @@ static ub_status stand_in(ubp_at *a)
     return a->e->status;
 }
 
-/* An output that its row does not make (the mean of a norm): refused when it is needed. */
-static ub_status missing_output(ubp_at *a, int k)
-{
-    const char *what = ubp_arena_printf(&a->p->g->arena, "output %d of %s", k, a->target);
-    if (!what)
-        return ubp_fail_memory(a->p->err, strlen(a->target));
-    ubp_emit_unknown(a->e, what, "torch", 0, NULL, 1, &a->out[k]);
-    return a->e->status;
-}
-
 static ub_status make(ubp_at *a)
 {
     const ubp_pt2_op *op = *a->base ? ubp_pt2_op_find(a->p, a->base) : NULL;
@@ -224,10 +214,7 @@ static ub_status make(ubp_at *a)
         check_taken(a);
     if (a->e->status == UB_OK && a->refused)
         return stand_in(a);
-    for (int k = 0; k < a->n_out && a->e->status == UB_OK; k++)
-        if (a->names[k] && a->out[k] == UBP_NO_VALUE)
-            UBP_TRY(missing_output(a, k));
-    return a->e->status;
+    return a->e->status; /* outputs that its row does not make (a norm's mean) have no name */
 }
 
 /* ---- What it gives ----------------------------------------------------------------------------
@@ -717,12 +704,25 @@ static ub_status add_output(ubp_pt2 *p, const json_t *arg)
         return UB_OK; /* None or a number */
     const int32_t entry = ubp_pt2_find(p, 0, name);
     if (entry < 0 || p->entries[entry].kind != UBP_PT2_TENSOR)
-        return ubp_fail(p->err, UB_ERR_FILE,
-                        "damaged .pt2 file: output '%s' is given by no node of it", name);
+        return ubp_fail(p->err, UB_ERR_UNSUPPORTED,
+                        "output '%s' of the program is given by no operation that is known", name);
     p->emit.name = "";
     UBP_TRY(ubp_pt2_read(p, p->entries[entry].tensor, &value));
+    /* What was written to since has another value than the one of that name. */
+    const char *title = p->entries[entry].name;
+    if (value != p->entries[entry].value && value != UBP_NO_VALUE &&
+        strcmp(g->values[value].name, title) != 0) {
+        title = ubp_arena_printf(&g->arena, "%s.final", title);
+        if (!title)
+            return ubp_fail_memory(p->err, strlen(name));
+        value = ubp_emit_named(&p->emit, value, title);
+        UBP_TRY(p->emit.status);
+        title = g->values[value].name;
+        UBP_TRY(ubp_pt2_describe(g, value, p->tensors[p->entries[entry].tensor].meta, p->batch,
+                                 p->err));
+    }
     UBP_TRY(p->emit.status);
-    g->output_names[g->n_outputs] = p->entries[entry].name;
+    g->output_names[g->n_outputs] = title;
     g->outputs[g->n_outputs++] = value;
     UBP_TRY(
         ubp_grow((void **)&p->results, &p->cap_results, p->n_results, sizeof(*p->results), p->err));

@@ -136,6 +136,8 @@ static ub_status set_constant(ubp_pt2 *p, int32_t value, const ubp_pt2_meta *m, 
     for (int i = 0; i < m->rank; i++)
         strided.strides[i] = m->strides[i] * (int64_t)size;
     strided.data = (void *)(uintptr_t)data;
+    if (bytes > 0) /* that it is inside of the record was checked */
+        strided.data = (char *)strided.data + (size_t)m->offset * size;
     bool same = true;
     for (int i = 0; i < m->rank; i++)
         same &= t->dims[i] <= 1 || strided.strides[i] == t->strides[i];

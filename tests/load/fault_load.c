@@ -45,6 +45,9 @@ static void test_files(void **state)
     fail_file("mlp.torchscript.onnx");
     fail_file("gru_seq.dynamo.onnx");
     fail_file("resnet_tiny.dynamo_external.onnx");
+    fail_file("../pt2/edge.pt2");
+    fail_file("../pt2/gru_seq.pt2");
+    fail_file("../pt2/nograd.pt2");
 }
 
 /* Rewriting and bodies. */

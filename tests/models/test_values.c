@@ -2,8 +2,8 @@
 /*
  * Through the public API only: every layer's inputs and outputs, of every sample, against what
  * PyTorch's hooks saw, for every file of tests/data/onnx and tests/data/pt2 that PyTorch exported.
- * Within 1e-4 of the tensor's largest magnitude; whole, sample by sample, and where the summary says
- * the batch is.
+ * Within 1e-4 of the tensor's largest magnitude; whole, sample by sample, and where the summary
+ * says the batch is.
  */
 #include "unbatch.h"
 
@@ -37,8 +37,8 @@ typedef struct fixture {
     int n_compared;
 } fixture;
 
-/* Tensors that .pt2 files do not tell, because their modules have no operations: Identity outside of
- * a Sequential, and what decomposing took away. All others are answered. */
+/* Tensors that .pt2 files do not tell, because their modules have no operations: Identity outside
+ * of a Sequential, and what decomposing took away. All others are answered. */
 static const struct {
     const char *file;
     int n;
@@ -103,13 +103,20 @@ static void sample_of(ub_tensor *out, const seen *s, const ub_tensor *whole, int
 
 /* ---- One file -------------------------------------------------------------------------------- */
 
-static const ub_tensor *capture(const fixture *f, const char *key)
+static const ub_tensor *find_capture(const fixture *f, const char *key)
 {
     for (int i = 0; i < ub_npz_count(f->npz); i++)
         if (strcmp(ub_npz_name(f->npz, i), key) == 0)
             return ub_npz_tensor(f->npz, i);
-    fail_msg("%s: no capture '%s'", f->file, key);
     return NULL;
+}
+
+static const ub_tensor *capture(const fixture *f, const char *key)
+{
+    const ub_tensor *t = find_capture(f, key);
+    if (!t)
+        fail_msg("%s: no capture '%s'", f->file, key);
+    return t;
 }
 
 static void open_file(fixture *f, const row *r)
@@ -162,7 +169,8 @@ static void ask(fixture *f, const row *r, int k)
             fail_msg("%s: %s: %s", f->file, a->what, err.message);
         /* tests/models/test_layers_onnx.c counts these */
         if (!strstr(err.message, "is not ") && !strstr(err.message, "unknown name") &&
-            !strstr(err.message, "may not be") && !strstr(err.message, "of its own") && !strstr(err.message, "there is no :in"))
+            !strstr(err.message, "may not be") && !strstr(err.message, "of its own") &&
+            !strstr(err.message, "there is no :in"))
             fail_msg("%s: %s: %s", f->file, a->what, err.message);
         return;
     }
@@ -242,8 +250,28 @@ static void check_summary(fixture *f)
     ub_summary_free(sum);
 }
 
+/* What the model itself returns. */
+static void check_outputs(fixture *f)
+{
+    char key[32];
+    ub_error err = {0};
+    const int n = ub_model_output_count(f->model);
+    for (int i = 0; i < n; i++) {
+        ub_tensor *have = NULL;
+        snprintf(key, sizeof(key), n == 1 ? "output" : "output.%d", i);
+        const ub_tensor *want = find_capture(f, key);
+        if (!want) /* equal to a layer's, which was compared */
+            continue;
+        if (ub_get(&have, f->session, ub_model_output(f->model, i)->name, &err) != UB_OK)
+            fail_msg("%s: %s: %s", f->file, key, err.message);
+        compare(f, key, have, want, largest(want));
+        ub_tensor_free(have);
+    }
+}
+
 static void finish(fixture *f)
 {
+    check_outputs(f);
     int empty = 0;
     for (int i = 0; i < (int)(sizeof(EMPTY) / sizeof(EMPTY[0])); i++)
         if (strcmp(EMPTY[i].file, f->file) == 0)
