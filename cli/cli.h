@@ -29,6 +29,7 @@ typedef struct cli_options {
     int n_shapes;
     const char *out;     /* file, "-" or NULL */
     const char *labels;  /* file with a name per line */
+    const char *against; /* npz of another engine, or NULL */
     const char *weights; /* .safetensors or .npz, or NULL */
     int threads, runs, top;
     size_t memory;
@@ -132,5 +133,6 @@ ub_status cmd_summary(const cli_options *o);
 ub_status cmd_get(const cli_options *o);
 ub_status cmd_run(const cli_options *o);
 ub_status cmd_bench(const cli_options *o);
+ub_status cmd_check(const cli_options *o);
 
 #endif

@@ -33,6 +33,12 @@ static const verb verbs[] = {
      "all outputs of the model; --from starts at an inner value",
      "  unbatch run digits.onnx -x pictures/ --top 1\n"
      "  unbatch run digits.onnx --from fc1=saved.npy -o logits.npy\n"},
+    {"check", cmd_check, "MODEL invariance|coupling|nan [WHAT...] -x [NAME=]INPUT...",
+     "whether a sample's bits are its own; where samples mix; where a NaN begins",
+     "  unbatch check digits.onnx invariance -x digits.npy\n"
+     "  unbatch check digits.onnx invariance -x digits.npy --against engine.npz\n"
+     "  unbatch check digits.onnx coupling\n"
+     "  unbatch check digits.onnx nan -x digits.npy\n"},
     {"bench", cmd_bench, "MODEL [WHAT...] -x [NAME=]INPUT... [-n RUNS]",
      "how long a run takes in a warm session",
      "  unbatch bench resnet50.onnx -x rand:1x3x224x224 -n 50\n"
@@ -232,7 +238,7 @@ int main(int argc, char **argv)
     }
     const verb *v = find_verb(help ? argv[2] : name);
     if (!v)
-        return finish(cli_usage("no verb '%s'; there are summary, get, run, bench and help",
+        return finish(cli_usage("no verb '%s'; there are summary, get, run, check, bench and help",
                                 help ? argv[2] : name));
     if (help) {
         help_verb(stdout, v);

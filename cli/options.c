@@ -39,6 +39,8 @@ static const option options[] = {
     {"raw", 0, FLAG, AT(raw), NULL, "SLICE indexes the stored shape, not the samples", "get"},
     {"alone", 0, FLAG, AT(alone), NULL,
      "each sample as if run by itself, where the model mixes them", "get run"},
+    {"against", 0, TEXT, AT(against), "FILE.npz",
+     "audit what another engine gave: arrays NAME and NAME.alone", "check"},
     {"runs", 'n', NUMBER, AT(runs), "RUNS", "how many runs are timed (20)", "bench"},
     {"layers", 0, FLAG, AT(layers), NULL, "the time of every step", "bench"},
     {"json", 0, FLAG, AT(json), NULL, "machine-readable output", NULL},

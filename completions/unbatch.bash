@@ -2,11 +2,11 @@
 _unbatch() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb=${COMP_WORDS[1]}
     if [ "$COMP_CWORD" = 1 ]; then
-        COMPREPLY=($(compgen -W "summary get run bench help --help --version" -- "$cur"))
+        COMPREPLY=($(compgen -W "summary get run check bench help --help --version" -- "$cur"))
         return
     fi
     case $prev in
-    -x | --input | -o | --output | --from | --labels | --weights)
+    -x | --input | -o | --output | --from | --labels | --weights | --against)
         COMPREPLY=($(compgen -f -- "$cur"))
         return
         ;;
@@ -17,6 +17,7 @@ _unbatch() {
         summary) common="$common --shape" ;;
         get) common="$common --output --from --raw --alone" ;;
         run) common="$common --output --from --alone --top --labels" ;;
+        check) common="$common --against" ;;
         bench) common="$common --from --runs --layers" ;;
         esac
         COMPREPLY=($(compgen -W "$common" -- "$cur"))
@@ -24,6 +25,10 @@ _unbatch() {
     fi
     if [ "$COMP_CWORD" = 2 ]; then
         COMPREPLY=($(compgen -f -- "$cur"))
+        return
+    fi
+    if [ "$verb" = check ] && [ "$COMP_CWORD" = 3 ]; then
+        COMPREPLY=($(compgen -W "invariance coupling nan" -- "$cur"))
         return
     fi
     # Layer names come from the model itself.

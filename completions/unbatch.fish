@@ -1,5 +1,5 @@
 # fish completion for unbatch
-set -l verbs summary get run bench help
+set -l verbs summary get run check bench help
 complete -c unbatch -n "not __fish_seen_subcommand_from $verbs" -f -a "$verbs"
 complete -c unbatch -s x -l input -r -d 'a model input'
 complete -c unbatch -s o -l output -r -d 'where to write' -n '__fish_seen_subcommand_from get run'
@@ -19,3 +19,5 @@ complete -c unbatch -l reference -d 'plain C kernels only'
 complete -c unbatch -s q -l quiet -d 'no notes, no progress'
 complete -c unbatch -s v -l verbose -d 'say what is being done'
 complete -c unbatch -s h -l help -d 'help'
+complete -c unbatch -l against -r -d 'what another engine gave' -n '__fish_seen_subcommand_from check'
+complete -c unbatch -x -a 'invariance coupling nan' -n '__fish_seen_subcommand_from check'

@@ -480,6 +480,69 @@ UB_API void ub_session_profile(ub_session *s, bool on);
 UB_API int ub_session_step_count(const ub_session *s);
 UB_API const ub_step *ub_session_step(const ub_session *s, int i);
 
+/* ------------------------------------------------------------------------------------------------
+ * Checks: are a sample's bits its own, where do samples mix, where does a NaN begin
+ * --------------------------------------------------------------------------------------------- */
+
+typedef enum ub_verdict {
+    UB_HOLDS,  /* looked at and found to hold */
+    UB_BROKEN, /* looked at and found not to hold */
+    UB_MIXES,  /* the model itself mixes samples here */
+    UB_UNKNOWN /* could not be looked at; detail says why */
+} ub_verdict;
+
+/* One line of a report. */
+typedef struct ub_finding {
+    ub_verdict verdict;
+    const char *what;      /* the address of the value it is about, or "" */
+    const char *node, *op; /* the node it is about and its operator, or "" */
+    const char *detail;    /* one line for people, or "" */
+    int64_t sample;        /* the first sample concerned, or -1 */
+    const bool *samples;   /* [n_samples] all that are; NULL where not told apart */
+    int64_t n_samples;
+    int rank;                    /* of index; -1: no element is pointed at */
+    int64_t index[UB_MAX_RANK];  /* of the first element concerned, in the stored shape */
+    int64_t compared, differing; /* elements */
+    double worst;                /* largest absolute difference */
+    double relative;             /* the same over the value's largest magnitude */
+} ub_finding;
+
+typedef struct ub_report ub_report;
+UB_API void ub_report_free(ub_report *r);
+UB_API int ub_report_count(const ub_report *r);
+UB_API const ub_finding *ub_report_at(const ub_report *r, int i);
+/* Whether no finding is UB_BROKEN. */
+UB_API bool ub_report_holds(const ub_report *r);
+
+/*
+ * Runs the session's inputs in many ways: each sample alone, the whole batch and parts of it in
+ * other orders, with 1, 2, 3 and 5 threads, each value by itself and all together, twice; and
+ * compares bits. One finding a value; what: its addresses, none (n 0): every layer's inputs and
+ * outputs. Values whose samples the model mixes are compared between runs of the whole batch only.
+ */
+UB_API ub_status ub_check_invariance(ub_report **out, ub_session *s, const char *const *what, int n,
+                                     ub_error *err);
+/*
+ * Audits another engine by what it gave for the session's inputs: array NAME holds its value NAME
+ * for the whole batch, and NAME.alone the values of the samples run one by one, put together. One
+ * finding for each NAME that has both: do they have the same bits, and by how much does a sample
+ * drift; and one for each NAME against this library's value (never UB_BROKEN).
+ */
+UB_API ub_status ub_check_against(ub_report **out, ub_session *s, const ub_npz *other,
+                                  ub_error *err);
+/*
+ * One finding for each node where samples mix (UB_MIXES), with the reason and the layers behind it.
+ * Inputs may be shapes only; with data there is one more finding for each output: by how much its
+ * samples move (relative) when they are run alone or when their neighbours are 20 times as large.
+ */
+UB_API ub_status ub_check_coupling(ub_report **out, ub_session *s, ub_error *err);
+/*
+ * The first value in data-flow order that holds a NaN, and the first that holds an infinity, with
+ * element, samples, and the ranges of what its node read; then each output that holds one. No
+ * findings: all is finite.
+ */
+UB_API ub_status ub_check_nan(ub_report **out, ub_session *s, ub_error *err);
+
 #ifdef __cplusplus
 }
 #endif

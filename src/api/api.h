@@ -39,6 +39,11 @@ struct ub_session {
     int n_steps;
 };
 
+/* ---- session.c ------------------------------------------------------------------------------ */
+
+/* Gives a value to the session; what was checked already is not checked again. */
+ub_status ubp_session_give(ub_session *s, const ubp_given *given, ub_error *err);
+
 /* ---- select.c: slices and samples ----------------------------------------------------------- */
 
 /* Which samples a slice needs: ascending, each once. */

@@ -159,11 +159,24 @@ static ub_status place_given(ub_session *s, int32_t id, size_t *place, ub_error 
     return UB_OK;
 }
 
+ub_status ubp_session_give(ub_session *s, const ubp_given *given, ub_error *err)
+{
+    size_t i;
+    UBP_TRY(place_given(s, given->value, &i, err));
+    s->given[i] = *given;
+    if (given->item) {
+        s->given[i].item = ubp_item_ref(given->item);
+        return UB_OK;
+    }
+    *s->given_tensors[i] = *given->tensor;
+    s->given[i].tensor = s->given_tensors[i];
+    return UB_OK;
+}
+
 ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value, ub_error *err)
 {
     int32_t id = UBP_NO_VALUE;
     int axis = -1;
-    size_t i;
     UBP_TRY(find_given(s->model, name, &id, &axis, err));
     const ubp_value *v = &s->model->graph->values[id];
     if (v->kind != UB_KIND_TENSOR && v->kind != UB_KIND_OPTIONAL)
@@ -174,10 +187,7 @@ ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value
     if (axis >= value->rank)
         axis = v->rank < 0 ? -1 : axis;
     UBP_TRY(check_given(v, name ? name : v->name, value, axis, err));
-    UBP_TRY(place_given(s, id, &i, err));
-    *s->given_tensors[i] = *value;
-    s->given[i] = (ubp_given){.value = id, .tensor = s->given_tensors[i], .batch_axis = axis};
-    return UB_OK;
+    return ubp_session_give(s, &(ubp_given){.value = id, .tensor = value, .batch_axis = axis}, err);
 }
 
 static ub_status make_given_list(ubp_item **out, ub_kind kind, const ub_tensor *const *elements,
