@@ -12,7 +12,8 @@ PACKAGES := build-essential cmake ninja-build pkg-config libdnnl-dev libnanopb-d
             clang clang-format libomp-dev libclang-rt-dev python3 python3-venv
 VENV := $(BUILD)/venv
 
-.PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench fuzz format \
+.PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench bench-bits \
+        fuzz format \
         install clean help
 
 all: build
@@ -58,6 +59,10 @@ asan: ## a build with AddressSanitizer and UndefinedBehaviorSanitizer in build-a
 bench: build ## compare with onnxruntime, openvino and PyTorch, in a venv of its own
 	@scripts/venv.sh $(BUILD)/bench-venv bench/requirements.txt
 	@$(BUILD)/bench-venv/bin/python bench/compare.py --build $(BUILD)
+
+bench-bits: build ## whose samples keep their bits: peers and unbatch; writes docs/bitwise.md
+	@scripts/venv.sh $(BUILD)/bench-venv bench/requirements.txt
+	@$(BUILD)/bench-venv/bin/python bench/bits.py --build $(BUILD)
 
 fuzz: ## libFuzzer programs in build-fuzz/, run each for a minute
 	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DUNBATCH_FUZZ=ON \
