@@ -15,6 +15,8 @@ from onnx import helper, numpy_helper
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "tests" / "torch"))
 import networks  # noqa: E402
 
+import nets  # noqa: E402
+
 BATCH = 32
 
 
@@ -33,7 +35,9 @@ def bare(name):
     torch.manual_seed(0)
     if name == "conv":
         return torch.nn.Conv2d(1, 32, 3)
-    return {"resnet50": networks.ResNet, "mobilenetv2": networks.MobileNetV2}[name]()
+    return {"resnet50": networks.ResNet, "mobilenetv2": networks.MobileNetV2,
+            "vit": networks.VisionTransformer, "encoder": nets.Encoder, "lstm": nets.Lstm,
+            "unet": nets.UNet}[name]()
 
 
 def network(name):
@@ -41,6 +45,13 @@ def network(name):
     g = torch.Generator().manual_seed(7)
     if name == "conv":
         return bare(name).eval(), torch.randn(BATCH, 1, 28, 28, generator=g)
+    if name == "encoder":
+        return bare(name).eval(), torch.randint(0, 30522, (8, 128), generator=g)
+    if name == "lstm":
+        return bare(name).eval(), torch.randn(8, 100, 128, generator=g)
+    if name == "unet":
+        x = torch.randn(8, 3, 128, 128, generator=g)
+        return settle(bare(name), x), x
     x = torch.randn(BATCH, 3, 224, 224, generator=g)
     return settle(bare(name), x), x
 
@@ -57,7 +68,7 @@ def export(folder, name):
                           do_constant_folding=True, input_names=["x"], output_names=["y"],
                           dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}})
     torch.save(net.state_dict(), folder / f"{name}.pt")
-    np.save(folder / f"{name}.batch32.npy", x.numpy())
+    np.save(folder / f"{name}.batch{len(x)}.npy", x.numpy())
     np.save(folder / f"{name}.batch1.npy", x[:1].numpy())
     part.rename(path)
 
@@ -89,7 +100,7 @@ def export_large(folder, side=1024, layers=84):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("resnet50", "mobilenetv2", "conv"):
+    for name in ("resnet50", "mobilenetv2", "conv", "vit", "encoder", "lstm", "unet"):
         export(folder, name)
     export_large(folder)
 
