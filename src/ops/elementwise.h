@@ -10,6 +10,7 @@
 #define UBP_ELEMENTWISE_H
 
 #include "ops/ops.h"
+#include "ops/wide.h"
 
 enum { UBP_EW_OPERANDS = 4, UBP_EW_DTYPES = UB_BF16 + 1 };
 
@@ -78,24 +79,15 @@ ub_status ubp_ew_convert(const ubp_call *c, const ub_tensor *t, ub_dtype dtype, 
     }
 #define UBP_EW_UNARY(name, TD, TX, expr) UBP_EW_UNARY_WITH(name, TD, TX, , expr)
 
-/* The same for functions of many operations, float32 to float32: compiled a second time for
- * processors with AVX2, which do eight elements at once and round without a call. Each operation is
- * the same (no multiply-add), so the bits are. */
-#if defined(__x86_64__) && defined(__GNUC__)
+/* The same for functions of many operations, float32 to float32: compiled again for processors with
+ * AVX2, which do eight elements at once and round without a call, and with AVX-512 (wide.h). Each
+ * operation is the same (no multiply-add), so the bits are. */
 #define UBP_EW_WIDE(name, setup, expr)                                                             \
-    UBP_EW_UNARY_WITH(name##_base, float, float, setup, expr)                                      \
-    __attribute__((target("avx2")))                                                                \
-    UBP_EW_UNARY_WITH(name##_avx2, float, float, setup, expr) static void                          \
-    name(char *const *p, const int64_t *step, int64_t n, const void *attr)                         \
+    UBP_WIDE_VARIANTS(UBP_EW_UNARY_WITH, name, float, float, setup, expr)                          \
+    static void name(char *const *p, const int64_t *step, int64_t n, const void *attr)             \
     {                                                                                              \
-        if (__builtin_cpu_supports("avx2"))                                                        \
-            name##_avx2(p, step, n, attr);                                                         \
-        else                                                                                       \
-            name##_base(p, step, n, attr);                                                         \
+        UBP_WIDE_CALL(name, p, step, n, attr);                                                     \
     }
-#else
-#define UBP_EW_WIDE(name, setup, expr) UBP_EW_UNARY_WITH(name, float, float, setup, expr)
-#endif
 
 /* void name(...): dst = expr of x and y; own loops for two dense rows and for a row and a number.
  */

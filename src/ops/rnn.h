@@ -51,4 +51,20 @@ double ubp_rnn_apply(const ubp_rnn_function *f, double x);
 /* rnn_run.c: the reference kernel of all three. */
 ub_status ubp_rnn_ref(const ubp_call *call);
 
+/* The matrix products of a faster kernel, float32. out: rows of G*H. */
+typedef struct ubp_rnn_products {
+    void *arg;
+    /* X [T*N][I] by W' of a direction */
+    ub_status (*times_w)(void *arg, const ubp_call *call, int direction, char *out);
+    /* states [N][H] by R' of a direction */
+    ub_status (*times_r)(void *arg, const ubp_call *call, int direction, const char *state,
+                         char *out);
+} ubp_rnn_products;
+/* The same with other products; not for GRU whose reset gate comes before its product. */
+ub_status ubp_rnn_run(const ubp_call *call, const ubp_rnn_products *products);
+static inline bool ubp_rnn_is_split(const ubp_rnn_attr *a)
+{
+    return a->kind == UBP_GRU && !a->linear_before_reset;
+}
+
 #endif

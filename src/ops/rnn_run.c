@@ -7,6 +7,7 @@
  */
 #include "ops/rnn.h"
 
+#include "ops/elementwise.h"
 #include "ops/gemm.h"
 #include "ops/vmath.h"
 
@@ -16,8 +17,9 @@
 typedef struct rnn {
     const ubp_call *call;
     const ubp_rnn_attr *attr;
-    bool wide;    /* double, else float */
-    int64_t size; /* of an element */
+    const ubp_rnn_products *products; /* NULL: those of gemm.h */
+    bool wide;                        /* double, else float */
+    int64_t size;                     /* of an element */
     int64_t t, n, i, h, d;
     int64_t gates; /* G * H: a row of the products */
     /* of the direction at work */
@@ -52,8 +54,10 @@ static int64_t state_at(const rnn *j, int64_t n)
 /* ---- Products -------------------------------------------------------------------------------- */
 
 /* hr columns [first, first + count) = rows R', rows [N][H]. */
-static void times_r(const rnn *j, const char *rows, int64_t first, int64_t count)
+static ub_status times_r(const rnn *j, const char *rows, int64_t first, int64_t count)
 {
+    if (j->products)
+        return j->products->times_r(j->products->arg, j->call, j->direction, rows, j->hr);
     ubp_gemm_job job = {.dtype = j->wide ? UB_F64 : UB_F32,
                         .items = 1,
                         .gemm = {.m = j->n,
@@ -69,10 +73,13 @@ static void times_r(const rnn *j, const char *rows, int64_t first, int64_t count
                                  .c_row = j->gates,
                                  .c_col = 1}};
     ubp_gemm_run(j->call->run, &job);
+    return UB_OK;
 }
 
-static void times_w(const rnn *j)
+static ub_status times_w(const rnn *j)
 {
+    if (j->products)
+        return j->products->times_w(j->products->arg, j->call, j->direction, j->xw);
     const char *w = j->call->in[UBP_RNN_W]->data;
     ubp_gemm_job job = {.dtype = j->wide ? UB_F64 : UB_F32,
                         .items = 1,
@@ -89,6 +96,7 @@ static void times_w(const rnn *j)
                                  .c_row = j->gates,
                                  .c_col = 1}};
     ubp_gemm_run(j->call->run, &job);
+    return UB_OK;
 }
 
 static void transpose_r(const rnn *j)
@@ -113,16 +121,37 @@ typedef struct row {
     int64_t xw, hr, at;
 } row;
 
-#define RNN_T          float
-#define RNN_(name)     f32_##name
-#define RNN_SIGMOID(x) ubp_sigmoidf(x)
-#define RNN_TANH(x)    ubp_tanhf(x)
+#define ROW(name, F)                                                                               \
+    static void name(float *v, int64_t n)                                                          \
+    {                                                                                              \
+        UBP_EW_LOOP(i, n) v[i] = F(v[i]);                                                          \
+    }
+UBP_WIDE_VARIANTS(ROW, sigmoid_row, ubp_sigmoidf)
+UBP_WIDE_VARIANTS(ROW, tanh_row, ubp_tanhf)
+#undef ROW
+
+#define RNN_T             float
+#define RNN_(name)        f32_##name
+#define RNN_SIGMOID(v, n) UBP_WIDE_CALL(sigmoid_row, v, n)
+#define RNN_TANH(v, n)    UBP_WIDE_CALL(tanh_row, v, n)
 #include "ops/rnn_typed.h"
 
-#define RNN_T          double
-#define RNN_(name)     f64_##name
-#define RNN_SIGMOID(x) (1 / (1 + exp(-(x))))
-#define RNN_TANH(x)    tanh(x)
+static void sigmoid_f64(double *v, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        v[i] = 1 / (1 + exp(-v[i]));
+}
+
+static void tanh_f64(double *v, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        v[i] = tanh(v[i]);
+}
+
+#define RNN_T             double
+#define RNN_(name)        f64_##name
+#define RNN_SIGMOID(v, n) sigmoid_f64(v, n)
+#define RNN_TANH(v, n)    tanh_f64(v, n)
 #include "ops/rnn_typed.h"
 
 static void (*cell_of(const rnn *j))(const rnn *, const row *)
@@ -206,19 +235,20 @@ static ub_status run_direction(rnn *j)
     const char *b = input(j, UBP_RNN_B), *p = input(j, UBP_RNN_P);
     j->bias = b ? b + j->direction * 2 * j->gates * j->size : NULL;
     j->peepholes = p ? p + j->direction * 3 * j->h * j->size : NULL;
-    transpose_r(j);
-    times_w(j);
+    if (!j->products)
+        transpose_r(j);
+    UBP_TRY(times_w(j));
     load_state(j, j->state, UBP_RNN_H0);
     if (j->attr->kind == UBP_LSTM)
         load_state(j, j->cell, UBP_RNN_C0);
-    const bool split = j->attr->kind == UBP_GRU && !j->attr->linear_before_reset;
+    const bool split = ubp_rnn_is_split(j->attr);
     for (j->step = 0; j->step < j->t; j->step++) {
         if (ubp_run_cancelled(run))
             return UBP_CANCELLED(j->call);
-        times_r(j, j->state, 0, split ? 2 * j->h : j->gates);
+        UBP_TRY(times_r(j, j->state, 0, split ? 2 * j->h : j->gates));
         if (split) {
             ubp_run_parallel(run, j->n, grain, reset_rows, j);
-            times_r(j, j->reset, 2 * j->h, j->h);
+            UBP_TRY(times_r(j, j->reset, 2 * j->h, j->h));
         }
         ubp_run_parallel(run, j->n, grain, cell_rows, j);
     }
@@ -239,12 +269,13 @@ static ub_status allocate(const rnn *j, char **out, int64_t rows, int64_t column
     return *out ? UB_OK : UB_ERR_MEMORY;
 }
 
-ub_status ubp_rnn_ref(const ubp_call *call)
+ub_status ubp_rnn_run(const ubp_call *call, const ubp_rnn_products *products)
 {
     const ubp_rnn_attr *a = call->attr;
     const ub_tensor *x = call->in[UBP_RNN_X];
     rnn j = {.call = call,
              .attr = a,
+             .products = products,
              .wide = x->dtype == UB_F64,
              .size = (int64_t)ub_dtype_size(x->dtype),
              .t = x->dims[a->batch_first],
@@ -260,7 +291,8 @@ ub_status ubp_rnn_ref(const ubp_call *call)
     if (ubp_has_out(call, 0))
         memset(call->out[0]->data, 0, ubp_tensor_bytes(call->out[0]));
     UBP_TRY(allocate(&j, &j.xw, j.t * j.n, j.gates));
-    UBP_TRY(allocate(&j, &j.rt, j.h, j.gates));
+    if (!products)
+        UBP_TRY(allocate(&j, &j.rt, j.h, j.gates));
     UBP_TRY(allocate(&j, &j.hr, j.n, j.gates));
     UBP_TRY(allocate(&j, &j.state, j.n, j.h));
     UBP_TRY(allocate(&j, &j.cell, j.n, j.h));
@@ -270,4 +302,9 @@ ub_status ubp_rnn_ref(const ubp_call *call)
         UBP_TRY(run_direction(&j));
     }
     return UB_OK;
+}
+
+ub_status ubp_rnn_ref(const ubp_call *call)
+{
+    return ubp_rnn_run(call, NULL);
 }

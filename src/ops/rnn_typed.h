@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One element type's share of rnn_run.c, which includes this file for float and double: RNN_T is
- * the element, RNN_SIGMOID and RNN_TANH its functions, RNN_(name) gives the functions their names.
+ * the element, RNN_SIGMOID and RNN_TANH its functions over a row, RNN_(name) gives the functions
+ * their names.
  *
  * A cell works on one sample: its row of H R' becomes the gates in place, gate by gate, so that the
  * loops over hidden units are simple.
@@ -27,11 +28,9 @@ static void RNN_(function)(const rnn *j, int f, RNN_T *v)
 {
     const ubp_rnn_function *fn = &j->attr->f[j->direction][f];
     if (ubp_rnn_is_sigmoid(fn)) {
-        for (int64_t h = 0; h < j->h; h++)
-            v[h] = RNN_SIGMOID(v[h]);
+        RNN_SIGMOID(v, j->h);
     } else if (ubp_rnn_is_tanh(fn)) {
-        for (int64_t h = 0; h < j->h; h++)
-            v[h] = RNN_TANH(v[h]);
+        RNN_TANH(v, j->h);
     } else {
         for (int64_t h = 0; h < j->h; h++)
             v[h] = (RNN_T)ubp_rnn_apply(fn, (double)v[h]);

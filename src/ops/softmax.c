@@ -5,7 +5,9 @@
  * exponentials are summed in order, in double. ONNX opset 13.
  */
 #include "ops/attrs.h"
+#include "ops/elementwise.h"
 #include "ops/vmath.h"
+#include "ops/wide.h"
 
 #include <math.h>
 
@@ -54,6 +56,36 @@ static void softmax_batch(ubp_batch *b)
         ubp_samples_couple(b, 0, "uses the number of samples as data");
 }
 
+/* A dense line of float32: 16 running maxima and sums, joined in order at the end, so that the
+ * order of additions hangs on n alone and every width of vector has it. */
+enum { LANES = 16 };
+#define SOFT_LINE(name, EXP)                                                                       \
+    static void name(const float *x, float *y, int64_t n)                                          \
+    {                                                                                              \
+        float high[LANES], top = -INFINITY;                                                        \
+        double sum[LANES] = {0}, total = 0;                                                        \
+        const int64_t whole = n - n % LANES;                                                       \
+        for (int l = 0; l < LANES; l++)                                                            \
+            high[l] = -INFINITY;                                                                   \
+        for (int64_t i = 0; i < whole; i += LANES)                                                 \
+            for (int l = 0; l < LANES; l++)                                                        \
+                high[l] = x[i + l] > high[l] ? x[i + l] : high[l];                                 \
+        for (int64_t i = whole; i < n; i++)                                                        \
+            top = x[i] > top ? x[i] : top;                                                         \
+        for (int l = 0; l < LANES; l++)                                                            \
+            top = high[l] > top ? high[l] : top;                                                   \
+        UBP_EW_LOOP(i, n) y[i] = EXP(x[i] - top);                                                  \
+        for (int64_t i = 0; i < whole; i += LANES)                                                 \
+            for (int l = 0; l < LANES; l++)                                                        \
+                sum[l] += (double)y[i + l];                                                        \
+        for (int64_t i = whole; i < n; i++)                                                        \
+            total += (double)y[i];                                                                 \
+        for (int l = 0; l < LANES; l++)                                                            \
+            total += sum[l];                                                                       \
+        UBP_EW_LOOP(i, n) y[i] = (float)((double)y[i] / total);                                    \
+    }
+UBP_WIDE_VARIANTS(SOFT_LINE, soft_line, ubp_expf)
+
 /* Lines: n elements, `inner` apart. */
 typedef struct lines {
     const void *src;
@@ -83,9 +115,7 @@ static void run_lines(void *arg, int64_t begin, int64_t end)
         T *y = (T *)j->dst + first;                                                                \
         T high = highest_##T(x, j->n, j->inner);                                                   \
         double sum = 0;                                                                            \
-        for (int64_t i = 0; i < j->n && j->inner == 1; i++)                                        \
-            y[i] = EXP(x[i] - high);                                                               \
-        for (int64_t i = 0; i < j->n && j->inner != 1; i++)                                        \
+        for (int64_t i = 0; i < j->n; i++)                                                         \
             y[i * j->inner] = EXP(x[i * j->inner] - high);                                         \
         for (int64_t i = 0; i < j->n; i++)                                                         \
             sum += (double)y[i * j->inner];                                                        \
@@ -143,9 +173,19 @@ static ub_status run(const ubp_call *call, void (*narrow)(const lines *, int64_t
     return UB_OK;
 }
 
+static void soft_narrow(const lines *j, int64_t first)
+{
+    const float *x = (const float *)j->src + first;
+    float *y = (float *)j->dst + first;
+    if (j->inner == 1)
+        UBP_WIDE_CALL(soft_line, x, y, j->n);
+    else
+        soft_float(j, first);
+}
+
 static ub_status softmax_ref(const ubp_call *call)
 {
-    return run(call, soft_float, soft_double);
+    return run(call, soft_narrow, soft_double);
 }
 
 static ub_status log_softmax_ref(const ubp_call *call)

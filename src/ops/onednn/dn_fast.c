@@ -156,6 +156,7 @@ void ubp_fast_free(ubp_fast *f)
     ubp_dn_prim_release(f->d, f->acting);
     ubp_dn_prim_release(f->d, f->prim);
     ubp_free(f->pooling);
+    ubp_dn_rnn_free(f->rnn);
     ubp_free(f);
 }
 
@@ -188,7 +189,10 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
                   {"MaxPool", ubp_dn_max_pool},
                   {"AveragePool", ubp_dn_average_pool},
                   {"GlobalAveragePool", ubp_dn_average_pool},
-                  {"LayerNormalization", ubp_dn_layer_norm}};
+                  {"LayerNormalization", ubp_dn_layer_norm},
+                  {"LSTM", ubp_dn_rnn},
+                  {"GRU", ubp_dn_rnn},
+                  {"RNN", ubp_dn_rnn}};
     const ubp_dn_request r = {.call = call, .posts = posts, .n_posts = n_posts, .want = want};
     *out = NULL;
     *scratch = 0;
@@ -216,7 +220,7 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
 
 const char *ubp_fast_kernel(const ubp_fast *f)
 {
-    return f->prim ? f->prim->name : "channels-last";
+    return f->prim ? f->prim->name : f->rnn ? "recurrent, brg" : "channels-last";
 }
 
 /* ---- Running ------------------------------------------------------------------------------------

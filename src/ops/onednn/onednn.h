@@ -125,13 +125,15 @@ typedef struct ubp_dn_slot {
     dnnl_memory_t src, dst, scratch;
 } ubp_dn_slot;
 
-typedef struct ubp_dn_pooling ubp_dn_pooling; /* dn_max_pool.c */
+typedef struct ubp_dn_pooling ubp_dn_pooling;     /* dn_max_pool.c */
+typedef struct ubp_dn_recurrent ubp_dn_recurrent; /* dn_rnn.c */
 
 struct ubp_fast {
     ubp_onednn *d;
     ubp_dn_prim *prim;       /* NULL: not oneDNN's */
     ubp_dn_prim *acting;     /* the same with posts[0] inside; NULL: none */
     ubp_dn_pooling *pooling; /* owned */
+    ubp_dn_recurrent *rnn;   /* owned */
     ub_status (*run)(ubp_fast *f, const ubp_call *call, void *scratch);
     /* The call is `items` runs of the primitive. */
     int64_t items;
@@ -193,5 +195,7 @@ ub_status ubp_dn_average_pool(ubp_fast *f, const ubp_dn_request *r); /* dn_avera
 ub_status ubp_dn_max_pool(ubp_fast *f, const ubp_dn_request *r);     /* dn_max_pool.c */
 ub_status ubp_dn_matmul(ubp_fast *f, const ubp_dn_request *r);       /* dn_matmul.c */
 ub_status ubp_dn_layer_norm(ubp_fast *f, const ubp_dn_request *r);   /* dn_layer_norm.c */
+ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r);          /* dn_rnn.c */
+void ubp_dn_rnn_free(ubp_dn_recurrent *rnn);
 
 #endif
