@@ -27,7 +27,7 @@ static const option options[] = {
     {"input", 'x', LIST, LIST_AT(inputs), "[NAME=]INPUT",
      "a model input (may be given several times)", NULL},
     {"shape", 0, LIST, LIST_AT(shapes), "[NAME=]SHAPE", "a model input's shape only: 32,3,224,224",
-     "summary"},
+     "summary check"},
     {"from", 0, LIST, LIST_AT(from), "WHAT=FILE", "start at this inner value, given as .npy",
      "get run bench"},
     {"output", 'o', TEXT, AT(out), "OUT", "where to write: .npy .npz .json .txt, or - for npy",
