@@ -69,7 +69,7 @@ static void print_finding(const ub_finding *f, int width, const char *check)
         print_samples(f);
     } else if (f->n_samples && !f->compared) {
         if (f->sample >= 0)
-            printf("samples move by up to %.2g %%", 100 * f->relative);
+            printf("samples move by up to %.3g %%", 100 * f->relative);
         else
             printf("no sample moves");
         print_samples(f);
