@@ -125,19 +125,40 @@ typedef struct ub_keras_norm { /* the axis is the last */
 
 typedef struct ub_nn_activation {
     size_t size_of;
-    const char *activation; /* "relu"; of GELU: "tanh" */
-    double alpha;           /* negative_slope of LeakyReLU, alpha of ELU */
-    int axis;               /* of softmax: -1 */
+    const char *activation; /* "relu"; of GELU: approximate, "tanh" */
     const char *name;
 } ub_nn_activation;
 
-typedef struct ub_nn_shape { /* Reshape, Flatten, Unflatten */
+typedef struct ub_nn_slope { /* LeakyReLU, ELU */
+    size_t size_of;
+    double alpha; /* negative_slope: 0.3 in Keras, 0.01 in PyTorch; of ELU: 1 */
+    const char *name;
+} ub_nn_slope;
+
+typedef struct ub_nn_softmax {
+    size_t size_of;
+    int axis; /* -1 */
+    const char *name;
+} ub_nn_softmax;
+
+typedef struct ub_nn_shape { /* Reshape; of Keras' Flatten only the name */
     size_t size_of;
     int64_t shape[UB_NN_AXES]; /* without the samples; one may be -1 */
-    int start_dim, end_dim;    /* of Flatten: 1, -1 */
-    int dim;                   /* of Unflatten: 1 */
     const char *name;
 } ub_nn_shape;
+
+typedef struct ub_torch_flat {
+    size_t size_of;
+    int start_dim, end_dim; /* 1, -1 */
+    const char *name;
+} ub_torch_flat;
+
+typedef struct ub_torch_unflat {
+    size_t size_of;
+    int dim; /* 1 */
+    int64_t unflattened_size[UB_NN_AXES];
+    const char *name;
+} ub_torch_unflat;
 
 typedef struct ub_nn_dropout {
     size_t size_of;
@@ -189,14 +210,29 @@ typedef struct ub_torch_features { /* Linear, LSTM, GRU */
     const char *name;
 } ub_torch_features;
 
-typedef struct ub_torch_norm {
+typedef struct ub_torch_batch {
     size_t size_of;
-    int64_t num_groups;        /* of GroupNorm */
-    int64_t shape[UB_NN_AXES]; /* {num_features}, {num_channels}, {normalized_shape} */
-    double eps;                /* 1e-5 */
+    int64_t num_features;
+    double eps; /* 1e-5, of all three */
     bool no_affine;
     const char *name;
-} ub_torch_norm;
+} ub_torch_batch;
+
+typedef struct ub_torch_group {
+    size_t size_of;
+    int64_t num_groups, num_channels;
+    double eps;
+    bool no_affine;
+    const char *name;
+} ub_torch_group;
+
+typedef struct ub_torch_layer {
+    size_t size_of;
+    int64_t normalized_shape[UB_NN_AXES];
+    double eps;
+    bool no_affine;
+    const char *name;
+} ub_torch_layer;
 
 typedef struct ub_torch_attention { /* applied to the query */
     size_t size_of;
@@ -269,10 +305,10 @@ UB_API ub_nn_value ub_nn_self(ub_nn_value x);
     UB_NN_LAYER("keras.GroupNormalization", ub_keras_norm, __VA_ARGS__, )
 #define ub_keras_activation(...) UB_NN_LAYER("keras.Activation", ub_nn_activation, __VA_ARGS__, )
 #define ub_keras_relu(...)       UB_NN_LAYER("keras.ReLU", ub_nn_activation, __VA_ARGS__, )
-#define ub_keras_leaky_relu(...) UB_NN_LAYER("keras.LeakyReLU", ub_nn_activation, __VA_ARGS__, )
-#define ub_keras_elu(...)        UB_NN_LAYER("keras.ELU", ub_nn_activation, __VA_ARGS__, )
+#define ub_keras_leaky_relu(...) UB_NN_LAYER("keras.LeakyReLU", ub_nn_slope, __VA_ARGS__, )
+#define ub_keras_elu(...)        UB_NN_LAYER("keras.ELU", ub_nn_slope, __VA_ARGS__, )
 #define ub_keras_prelu(...)      UB_NN_LAYER("keras.PReLU", ub_nn_activation, __VA_ARGS__, )
-#define ub_keras_softmax(...)    UB_NN_LAYER("keras.Softmax", ub_nn_activation, __VA_ARGS__, )
+#define ub_keras_softmax(...)    UB_NN_LAYER("keras.Softmax", ub_nn_softmax, __VA_ARGS__, )
 #define ub_keras_dropout(...)    UB_NN_LAYER("keras.Dropout", ub_nn_dropout, __VA_ARGS__, )
 #define ub_keras_flatten(...)    UB_NN_LAYER("keras.Flatten", ub_nn_shape, __VA_ARGS__, )
 #define ub_keras_reshape(...)    UB_NN_LAYER("keras.Reshape", ub_nn_shape, __VA_ARGS__, )
@@ -315,16 +351,16 @@ UB_API ub_nn_value ub_nn_self(ub_nn_value x);
 #define ub_torch_linear(...)       UB_NN_LAYER("torch.Linear", ub_torch_features, __VA_ARGS__, )
 #define ub_torch_lstm(...)         UB_NN_LAYER("torch.LSTM", ub_torch_features, __VA_ARGS__, )
 #define ub_torch_gru(...)          UB_NN_LAYER("torch.GRU", ub_torch_features, __VA_ARGS__, )
-#define ub_torch_batch_norm1d(...) UB_NN_LAYER("torch.BatchNorm1d", ub_torch_norm, __VA_ARGS__, )
-#define ub_torch_batch_norm2d(...) UB_NN_LAYER("torch.BatchNorm2d", ub_torch_norm, __VA_ARGS__, )
-#define ub_torch_batch_norm3d(...) UB_NN_LAYER("torch.BatchNorm3d", ub_torch_norm, __VA_ARGS__, )
-#define ub_torch_group_norm(...)   UB_NN_LAYER("torch.GroupNorm", ub_torch_norm, __VA_ARGS__, )
-#define ub_torch_layer_norm(...)   UB_NN_LAYER("torch.LayerNorm", ub_torch_norm, __VA_ARGS__, )
+#define ub_torch_batch_norm1d(...) UB_NN_LAYER("torch.BatchNorm1d", ub_torch_batch, __VA_ARGS__, )
+#define ub_torch_batch_norm2d(...) UB_NN_LAYER("torch.BatchNorm2d", ub_torch_batch, __VA_ARGS__, )
+#define ub_torch_batch_norm3d(...) UB_NN_LAYER("torch.BatchNorm3d", ub_torch_batch, __VA_ARGS__, )
+#define ub_torch_group_norm(...)   UB_NN_LAYER("torch.GroupNorm", ub_torch_group, __VA_ARGS__, )
+#define ub_torch_layer_norm(...)   UB_NN_LAYER("torch.LayerNorm", ub_torch_layer, __VA_ARGS__, )
 #define ub_torch_relu(...)         UB_NN_LAYER("torch.ReLU", ub_nn_activation, __VA_ARGS__, )
 #define ub_torch_relu6(...)        UB_NN_LAYER("torch.ReLU6", ub_nn_activation, __VA_ARGS__, )
-#define ub_torch_leaky_relu(...)   UB_NN_LAYER("torch.LeakyReLU", ub_nn_activation, __VA_ARGS__, )
+#define ub_torch_leaky_relu(...)   UB_NN_LAYER("torch.LeakyReLU", ub_nn_slope, __VA_ARGS__, )
 #define ub_torch_prelu(...)        UB_NN_LAYER("torch.PReLU", ub_nn_activation, __VA_ARGS__, )
-#define ub_torch_elu(...)          UB_NN_LAYER("torch.ELU", ub_nn_activation, __VA_ARGS__, )
+#define ub_torch_elu(...)          UB_NN_LAYER("torch.ELU", ub_nn_slope, __VA_ARGS__, )
 #define ub_torch_gelu(...)         UB_NN_LAYER("torch.GELU", ub_nn_activation, __VA_ARGS__, )
 #define ub_torch_silu(...)         UB_NN_LAYER("torch.SiLU", ub_nn_activation, __VA_ARGS__, )
 #define ub_torch_mish(...)         UB_NN_LAYER("torch.Mish", ub_nn_activation, __VA_ARGS__, )
@@ -335,11 +371,11 @@ UB_API ub_nn_value ub_nn_self(ub_nn_value x);
 #define ub_torch_hardtanh(...)     UB_NN_LAYER("torch.Hardtanh", ub_nn_activation, __VA_ARGS__, )
 #define ub_torch_softplus(...)     UB_NN_LAYER("torch.Softplus", ub_nn_activation, __VA_ARGS__, )
 #define ub_torch_softsign(...)     UB_NN_LAYER("torch.Softsign", ub_nn_activation, __VA_ARGS__, )
-#define ub_torch_softmax(...)      UB_NN_LAYER("torch.Softmax", ub_nn_activation, __VA_ARGS__, )
-#define ub_torch_log_softmax(...)  UB_NN_LAYER("torch.LogSoftmax", ub_nn_activation, __VA_ARGS__, )
+#define ub_torch_softmax(...)      UB_NN_LAYER("torch.Softmax", ub_nn_softmax, __VA_ARGS__, )
+#define ub_torch_log_softmax(...)  UB_NN_LAYER("torch.LogSoftmax", ub_nn_softmax, __VA_ARGS__, )
 #define ub_torch_dropout(...)      UB_NN_LAYER("torch.Dropout", ub_nn_dropout, __VA_ARGS__, )
-#define ub_torch_flatten(...)      UB_NN_LAYER("torch.Flatten", ub_nn_shape, __VA_ARGS__, )
-#define ub_torch_unflatten(...)    UB_NN_LAYER("torch.Unflatten", ub_nn_shape, __VA_ARGS__, )
+#define ub_torch_flatten(...)      UB_NN_LAYER("torch.Flatten", ub_torch_flat, __VA_ARGS__, )
+#define ub_torch_unflatten(...)    UB_NN_LAYER("torch.Unflatten", ub_torch_unflat, __VA_ARGS__, )
 #define ub_torch_reshape(...)      UB_NN_LAYER("torch.reshape", ub_nn_shape, __VA_ARGS__, )
 #define ub_torch_embedding(...)    UB_NN_LAYER("torch.Embedding", ub_nn_embedding, __VA_ARGS__, )
 #define ub_torch_multihead_attention(...)                                                          \

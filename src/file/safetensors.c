@@ -47,9 +47,10 @@ static const struct {
     const char *name;
     ub_dtype dtype;
 } dtypes[] = {
-    {"F64", UB_F64}, {"F32", UB_F32}, {"F16", UB_F16},   {"BF16", UB_BF16}, {"I64", UB_I64},
-    {"I32", UB_I32}, {"I16", UB_I16}, {"I8", UB_I8},     {"U64", UB_U64},   {"U32", UB_U32},
-    {"U16", UB_U16}, {"U8", UB_U8},   {"BOOL", UB_BOOL},
+    {"F64", UB_F64},   {"F32", UB_F32},          {"F16", UB_F16},        {"BF16", UB_BF16},
+    {"I64", UB_I64},   {"I32", UB_I32},          {"I16", UB_I16},        {"I8", UB_I8},
+    {"U64", UB_U64},   {"U32", UB_U32},          {"U16", UB_U16},        {"U8", UB_U8},
+    {"BOOL", UB_BOOL}, {"F8_E4M3", UB_F8E4M3FN}, {"F8_E5M2", UB_F8E5M2}, {"F8_E8M0", UB_F8E8M0},
 };
 
 /* ---- JSON --------------------------------------------------------------------------------------
@@ -89,7 +90,7 @@ static ub_status find_dtype(ub_dtype *out, const json_t *j, ub_error *err)
     if (!name)
         return ubp_fail(err, UB_ERR_FILE, "damaged header: there is no dtype");
     return ubp_fail(err, UB_ERR_UNSUPPORTED,
-                    "dtype %.40s is not supported; F64, F32, F16, BF16,"
+                    "dtype %.40s is not supported; F64, F32, F16, BF16, three F8,"
                     " the integers and BOOL are",
                     name);
 }

@@ -190,6 +190,7 @@ void ubp_nn_build_torch_batch_norm(ubp_nn_call *c);
 void ubp_nn_build_torch_layer_norm(ubp_nn_call *c);
 void ubp_nn_build_torch_group_norm(ubp_nn_call *c);
 void ubp_nn_build_activation(ubp_nn_call *c);
+void ubp_nn_build_slope(ubp_nn_call *c);
 void ubp_nn_build_prelu(ubp_nn_call *c);
 void ubp_nn_build_softmax(ubp_nn_call *c);
 void ubp_nn_build_dense(ubp_nn_call *c);

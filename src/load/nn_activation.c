@@ -107,7 +107,7 @@ int32_t ubp_nn_activate(ubp_nn_call *c, int32_t x, const char *name)
 /* Where a softmax over the batch is asked for, the samples would mix: that is allowed. */
 void ubp_nn_build_softmax(ubp_nn_call *c)
 {
-    const ub_nn_activation *a = c->args;
+    const ub_nn_softmax *a = c->args;
     const int axis = a->axis == 0 ? -1 : a->axis;
     if (axis < -c->rank || axis >= c->rank) {
         ubp_nn_fail(c, UB_ERR_ARGUMENT, "axis %d of %d axes", axis, c->rank);
@@ -132,16 +132,14 @@ void ubp_nn_build_prelu(ubp_nn_call *c)
     ubp_nn_give(c, ubp_emit_2(c->e, "PRelu", c->x, slope), 0, NULL);
 }
 
-static int32_t build_with_alpha(ubp_nn_call *c, const char *what, double alpha)
+/* LeakyReLU and ELU. */
+void ubp_nn_build_slope(ubp_nn_call *c)
 {
-    const double slope = alpha != 0 ? alpha : ubp_nn_is_keras(c) ? 0.3 : 0.01;
-    const ubp_attr leaky = ubp_emit_float("alpha", slope);
-    const ubp_attr elu = ubp_emit_float("alpha", alpha != 0 ? alpha : 1);
-    if (strcmp(what, "LeakyReLU") == 0)
-        return ubp_nn_node(c, "LeakyRelu", c->x, 1, &leaky);
-    if (strcmp(what, "ELU") == 0)
-        return ubp_nn_node(c, "Elu", c->x, 1, &elu);
-    return UBP_NO_VALUE;
+    const ub_nn_slope *a = c->args;
+    const bool leaky = strcmp(c->kind->op, "LeakyRelu") == 0;
+    const double usual = !leaky ? 1 : ubp_nn_is_keras(c) ? 0.3 : 0.01;
+    const ubp_attr attr = ubp_emit_float("alpha", a->alpha != 0 ? a->alpha : usual);
+    ubp_nn_give(c, ubp_nn_node(c, c->kind->op, c->x, 1, &attr), 0, NULL);
 }
 
 static int32_t build_gelu(ubp_nn_call *c, const char *approximate)
@@ -170,9 +168,7 @@ void ubp_nn_build_activation(ubp_nn_call *c)
         y = build_gelu(c, a->activation);
     else if (strcmp(what, "ReLU6") == 0)
         y = clip(c, c->x, 0, 6);
-    else if (strcmp(what, "Hardtanh") == 0)
+    else /* Hardtanh */
         y = clip(c, c->x, -1, 1);
-    else
-        y = build_with_alpha(c, what, a->alpha);
     ubp_nn_give(c, y, 0, NULL);
 }

@@ -108,9 +108,9 @@ void ubp_nn_build_keras_group_norm(ubp_nn_call *c)
 /* ---- PyTorch: axis 1 ---------------------------------------------------------------------------
  */
 
-static double torch_eps(const ub_torch_norm *a)
+static double torch_eps(double eps)
 {
-    return a->eps > 0 ? a->eps : 1e-5;
+    return eps > 0 ? eps : 1e-5;
 }
 
 static bool check_features(ubp_nn_call *c, int64_t n)
@@ -129,24 +129,25 @@ static bool check_features(ubp_nn_call *c, int64_t n)
 void ubp_nn_build_torch_batch_norm(ubp_nn_call *c)
 {
     static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
-    const ub_torch_norm *a = c->args;
+    const ub_torch_batch *a = c->args;
     const int n = c->kind->n;
     if (c->rank != n + 2 && !(n == 1 && c->rank == 2)) {
         ubp_nn_expect(c, n == 1 ? "(batch, channels) or (batch, channels, length)"
                                 : "(batch, channels, length...)");
         return;
     }
-    if (!check_features(c, a->shape[0]))
+    if (!check_features(c, a->num_features))
         return;
-    ubp_nn_give(c,
-                batch_norm(c, c->x, a->shape[0], names, a->no_affine, a->no_affine, torch_eps(a)),
-                0, NULL);
+    ubp_nn_give(
+        c,
+        batch_norm(c, c->x, a->num_features, names, a->no_affine, a->no_affine, torch_eps(a->eps)),
+        0, NULL);
 }
 
 void ubp_nn_build_torch_group_norm(ubp_nn_call *c)
 {
-    const ub_torch_norm *a = c->args;
-    const int64_t n = a->shape[0];
+    const ub_torch_group *a = c->args;
+    const int64_t n = a->num_channels;
     if (c->rank < 3) {
         ubp_nn_expect(c, "(batch, channels, length...)");
         return;
@@ -155,28 +156,31 @@ void ubp_nn_build_torch_group_norm(ubp_nn_call *c)
         return;
     const int32_t scale = scale_or(c, "weight", a->no_affine, n, 1);
     const int32_t bias = scale_or(c, "bias", a->no_affine, n, 0);
-    ubp_nn_give(c, group_norm(c, c->x, a->num_groups, scale, bias, torch_eps(a)), 0, NULL);
+    ubp_nn_give(c, group_norm(c, c->x, a->num_groups, scale, bias, torch_eps(a->eps)), 0, NULL);
 }
 
 void ubp_nn_build_torch_layer_norm(ubp_nn_call *c)
 {
-    const ub_torch_norm *a = c->args;
-    const int n = ubp_nn_shape_rank(a->shape);
+    const ub_torch_layer *a = c->args;
+    const int n = ubp_nn_shape_rank(a->normalized_shape);
     const int first = c->rank - n;
     char found[UBP_SHAPE_TEXT], wanted[UBP_SHAPE_TEXT];
-    if (n < 1 || first < 1 || memcmp(c->dims + first, a->shape, (size_t)n * sizeof(int64_t)) != 0) {
+    if (n < 1 || first < 1 ||
+        memcmp(c->dims + first, a->normalized_shape, (size_t)n * sizeof(int64_t)) != 0) {
         ubp_nn_fail(c, UB_ERR_SHAPE, "its input is %s, expected that it ends in %s",
                     ubp_nn_shape_text(found, c->rank, c->dims),
-                    ubp_nn_shape_text(wanted, n, a->shape));
+                    ubp_nn_shape_text(wanted, n, a->normalized_shape));
         return;
     }
-    const ubp_attr attrs[] = {ubp_emit_float("epsilon", torch_eps(a)), ubp_emit_int("axis", -n)};
+    const ubp_attr attrs[] = {ubp_emit_float("epsilon", torch_eps(a->eps)),
+                              ubp_emit_int("axis", -n)};
     const int32_t one = a->no_affine ? ubp_emit_number(c->e, UB_F32, 1) : UBP_NO_VALUE;
-    const int32_t scale = a->no_affine
-                              ? ubp_emit_full(c->e, one, n, a->shape)
-                              : ubp_nn_weight_new(c, "weight", n, a->shape, ubp_nn_fill(1));
-    const int32_t bias =
-        a->no_affine ? UBP_NO_VALUE : ubp_nn_weight_new(c, "bias", n, a->shape, ubp_nn_fill(0));
+    const int32_t scale =
+        a->no_affine ? ubp_emit_full(c->e, one, n, a->normalized_shape)
+                     : ubp_nn_weight_new(c, "weight", n, a->normalized_shape, ubp_nn_fill(1));
+    const int32_t bias = a->no_affine
+                             ? UBP_NO_VALUE
+                             : ubp_nn_weight_new(c, "bias", n, a->normalized_shape, ubp_nn_fill(0));
     const int32_t in[] = {c->x, scale, bias};
     ubp_nn_give(c, ubp_emit_node(c->e, "LayerNormalization", 3, in, 2, attrs), 0, NULL);
 }

@@ -203,7 +203,7 @@ void ubp_nn_build_keras_flatten(ubp_nn_call *c)
 
 void ubp_nn_build_torch_flatten(ubp_nn_call *c)
 {
-    const ub_nn_shape *a = c->args;
+    const ub_torch_flat *a = c->args;
     const int first = a->start_dim == 0  ? 1
                       : a->start_dim < 0 ? a->start_dim + c->rank
                                          : a->start_dim;
@@ -256,17 +256,17 @@ void ubp_nn_build_reshape(ubp_nn_call *c)
 
 void ubp_nn_build_unflatten(ubp_nn_call *c)
 {
-    const ub_nn_shape *a = c->args;
+    const ub_torch_unflat *a = c->args;
     int64_t dims[UB_MAX_RANK], want[UB_MAX_RANK];
     const int at = a->dim == 0 ? 1 : a->dim < 0 ? a->dim + c->rank : a->dim;
-    const int n = ubp_nn_shape_rank(a->shape);
+    const int n = ubp_nn_shape_rank(a->unflattened_size);
     int m = 0;
     if (at < 1 || at >= c->rank || c->rank + n > UB_MAX_RANK) {
         ubp_nn_fail(c, UB_ERR_ARGUMENT, "dim %d of %d axes", a->dim, c->rank);
         return;
     }
     for (int i = 0; i < c->rank; i++) {
-        memcpy(&dims[m], i == at ? a->shape : &c->dims[i],
+        memcpy(&dims[m], i == at ? a->unflattened_size : &c->dims[i],
                (size_t)(i == at ? n : 1) * sizeof(int64_t));
         if (i == at && !complete(c, &dims[m], n, c->dims[at]))
             return;

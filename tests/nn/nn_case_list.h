@@ -74,10 +74,10 @@ CASE(keras_group_normalization_each, ub_keras_input(net, {5, 6});
      ub_keras_group_normalization(net, -1, .no_center = true))
 CASE(keras_relu, ub_keras_input(net, {7}); ub_keras_relu(net))
 CASE(keras_leaky_relu, ub_keras_input(net, {7}); ub_keras_leaky_relu(net))
-CASE(keras_leaky_relu_slope, ub_keras_input(net, {7}); ub_keras_leaky_relu(net, .alpha = 0.1))
-CASE(keras_elu, ub_keras_input(net, {7}); ub_keras_elu(net, .alpha = 0.7))
+CASE(keras_leaky_relu_slope, ub_keras_input(net, {7}); ub_keras_leaky_relu(net, 0.1))
+CASE(keras_elu, ub_keras_input(net, {7}); ub_keras_elu(net, 0.7))
 CASE(keras_prelu, ub_keras_input(net, {3, 4}); ub_keras_prelu(net))
-CASE(keras_softmax, ub_keras_input(net, {3, 4}); ub_keras_softmax(net, .axis = 1))
+CASE(keras_softmax, ub_keras_input(net, {3, 4}); ub_keras_softmax(net, 1))
 CASE(
     keras_activations, ub_keras_input(net, {40});
     const char *const names[] = {"linear",      "relu",        "relu6",        "leaky_relu",
@@ -179,26 +179,24 @@ CASE(torch_adaptive_max_pool2d, ub_torch_input(net, {3, 9, 8});
      ub_torch_adaptive_max_pool2d(net, {3, 4}))
 CASE(torch_adaptive_max_pool3d, ub_torch_input(net, {2, 4, 5, 6});
      ub_torch_adaptive_max_pool3d(net, {2, 5, 3}))
-CASE(torch_batch_norm1d, ub_torch_input(net, {6}); ub_torch_batch_norm1d(net, .shape = {6}))
-CASE(torch_batch_norm1d_3d, ub_torch_input(net, {6, 4});
-     ub_torch_batch_norm1d(net, .shape = {6}, .eps = 0.1))
-CASE(torch_batch_norm2d, ub_torch_input(net, {3, 5, 4}); ub_torch_batch_norm2d(net, .shape = {3}))
+CASE(torch_batch_norm1d, ub_torch_input(net, {6}); ub_torch_batch_norm1d(net, 6))
+CASE(torch_batch_norm1d_3d, ub_torch_input(net, {6, 4}); ub_torch_batch_norm1d(net, 6, .eps = 0.1))
+CASE(torch_batch_norm2d, ub_torch_input(net, {3, 5, 4}); ub_torch_batch_norm2d(net, 3))
 CASE(torch_batch_norm2d_plain, ub_torch_input(net, {3, 5, 4});
-     ub_torch_batch_norm2d(net, .shape = {3}, .no_affine = true))
-CASE(torch_batch_norm3d, ub_torch_input(net, {3, 2, 5, 4});
-     ub_torch_batch_norm3d(net, .shape = {3}))
-CASE(torch_group_norm, ub_torch_input(net, {6, 5, 4}); ub_torch_group_norm(net, 3, {6}))
+     ub_torch_batch_norm2d(net, 3, .no_affine = true))
+CASE(torch_batch_norm3d, ub_torch_input(net, {3, 2, 5, 4}); ub_torch_batch_norm3d(net, 3))
+CASE(torch_group_norm, ub_torch_input(net, {6, 5, 4}); ub_torch_group_norm(net, 3, 6))
 CASE(torch_group_norm_plain, ub_torch_input(net, {6, 5});
-     ub_torch_group_norm(net, 2, {6}, .no_affine = true))
-CASE(torch_layer_norm, ub_torch_input(net, {5, 4}); ub_torch_layer_norm(net, .shape = {4}))
+     ub_torch_group_norm(net, 2, 6, .no_affine = true))
+CASE(torch_layer_norm, ub_torch_input(net, {5, 4}); ub_torch_layer_norm(net, {4}))
 CASE(torch_layer_norm_2, ub_torch_input(net, {3, 5, 4});
-     ub_torch_layer_norm(net, .shape = {5, 4}, .eps = 0.01))
+     ub_torch_layer_norm(net, {5, 4}, .eps = 0.01))
 CASE(torch_layer_norm_plain, ub_torch_input(net, {3, 5, 4});
-     ub_torch_layer_norm(net, .shape = {5, 4}, .no_affine = true))
+     ub_torch_layer_norm(net, {5, 4}, .no_affine = true))
 CASE(torch_relu, ub_torch_input(net, {7}); ub_torch_relu(net))
 CASE(torch_relu6, ub_torch_input(net, {7}); ub_torch_relu6(net))
 CASE(torch_leaky_relu, ub_torch_input(net, {7}); ub_torch_leaky_relu(net))
-CASE(torch_leaky_relu_slope, ub_torch_input(net, {7}); ub_torch_leaky_relu(net, .alpha = 0.2))
+CASE(torch_leaky_relu_slope, ub_torch_input(net, {7}); ub_torch_leaky_relu(net, 0.2))
 CASE(torch_prelu, ub_torch_input(net, {3, 4}); ub_torch_prelu(net))
 CASE(torch_elu, ub_torch_input(net, {7}); ub_torch_elu(net))
 CASE(torch_gelu, ub_torch_input(net, {7}); ub_torch_gelu(net))
@@ -212,13 +210,12 @@ CASE(torch_tanh, ub_torch_input(net, {7}); ub_torch_tanh(net))
 CASE(torch_hardtanh, ub_torch_input(net, {7}); ub_torch_hardtanh(net))
 CASE(torch_softplus, ub_torch_input(net, {7}); ub_torch_softplus(net))
 CASE(torch_softsign, ub_torch_input(net, {7}); ub_torch_softsign(net))
-CASE(torch_softmax, ub_torch_input(net, {3, 7}); ub_torch_softmax(net, .axis = 1))
+CASE(torch_softmax, ub_torch_input(net, {3, 7}); ub_torch_softmax(net, 1))
 CASE(torch_log_softmax, ub_torch_input(net, {3, 7}); ub_torch_log_softmax(net))
 CASE(torch_dropout, ub_torch_input(net, {7}); ub_torch_dropout(net, 0.4))
 CASE(torch_flatten, ub_torch_input(net, {3, 4, 2}); ub_torch_flatten(net))
-CASE(torch_flatten_some, ub_torch_input(net, {3, 4, 2, 5});
-     ub_torch_flatten(net, .start_dim = 2, .end_dim = 3))
-CASE(torch_unflatten, ub_torch_input(net, {12, 5}); ub_torch_unflatten(net, {3, -1}))
+CASE(torch_flatten_some, ub_torch_input(net, {3, 4, 2, 5}); ub_torch_flatten(net, 2, 3))
+CASE(torch_unflatten, ub_torch_input(net, {12, 5}); ub_torch_unflatten(net, 1, {3, -1}))
 CASE(torch_reshape, ub_torch_input(net, {12, 5}); ub_torch_reshape(net, {5, -1, 3}))
 CASE(torch_embedding, ub_torch_input(net, {5}, .dtype = "int64"); ub_torch_embedding(net, 11, 4))
 CASE(torch_lstm, ub_torch_input(net, {6, 3}, .batch_axis = 1);
@@ -247,6 +244,5 @@ CASE(torch_cat, ub_nn_value x = ub_torch_input(net, {5, 6});
      ub_nn_value y = ub_torch_input(net, {4, 6}); ub_torch_cat({x, y}, .axis = 1))
 CASE(torch_network, ub_torch_input(net, {1, 28, 28}); ub_torch_conv2d(net, 1, 8, {3});
      ub_torch_relu(net); ub_torch_max_pool2d(net, {2}); ub_nn_begin(net, "torch.Sequential", NULL);
-     ub_torch_conv2d(net, 8, 8, {3}, .padding = {1}); ub_torch_batch_norm2d(net, .shape = {8});
-     ub_nn_end(net); ub_torch_flatten(net); ub_torch_dropout(net, 0.5);
-     ub_torch_linear(net, 8 * 13 * 13, 10))
+     ub_torch_conv2d(net, 8, 8, {3}, .padding = {1}); ub_torch_batch_norm2d(net, 8); ub_nn_end(net);
+     ub_torch_flatten(net); ub_torch_dropout(net, 0.5); ub_torch_linear(net, 8 * 13 * 13, 10))

@@ -175,7 +175,7 @@ static void names_what_was_expected(void **state)
     REFUSE(UB_ERR_SHAPE, "but the size of axis 2 must be known", ub_keras_input(net, {4, -1});
            ub_keras_dense(net, 3));
     REFUSE(UB_ERR_SHAPE, "expected that it ends in (5, 4)", ub_torch_input(net, {5, 3});
-           ub_torch_layer_norm(net, .shape = {5, 4}));
+           ub_torch_layer_norm(net, {5, 4}));
 }
 
 static void refuses_bad_arguments(void **state)
