@@ -60,9 +60,10 @@ int32_t ubp_nn_weight_new(ubp_nn_call *c, const char *name, int rank, const int6
 /* ---- Their values ------------------------------------------------------------------------------
  */
 
-/* An orthogonal matrix from one of normal values: Gram-Schmidt, twice, on the shorter side's
- * vectors. That is the Q of a QR decomposition whose R has a positive diagonal, as Keras makes it.
- * values: [rows][cols] */
+/* An orthogonal matrix from one of normal values: Gram-Schmidt on the vectors of the shorter side.
+ * That is the Q of a QR decomposition whose R has a positive diagonal, as Keras makes it. Recurrent
+ * kernels are at least three times as long as wide: normal values are far from dependent, and once
+ * over is enough. values: [rows][cols] */
 static void orthogonalize(float *values, int64_t rows, int64_t cols)
 {
     const bool by_rows = rows < cols;
@@ -70,16 +71,15 @@ static void orthogonalize(float *values, int64_t rows, int64_t cols)
     const int64_t next = by_rows ? cols : 1, step = by_rows ? 1 : cols;
     for (int64_t i = 0; i < n; i++) {
         float *v = values + i * next; /* [length], elements `step` apart */
-        for (int64_t pass = 0; pass < 2; pass++)
-            for (int64_t j = 0; j < i; j++) {
-                const float *u = values + j * next;
-                double dot = 0;
-                for (int64_t k = 0; k < length; k++)
-                    dot += (double)v[k * step] * (double)u[k * step];
-                for (int64_t k = 0; k < length; k++)
-                    v[k * step] = (float)((double)v[k * step] - dot * (double)u[k * step]);
-            }
         double sum = 0;
+        for (int64_t j = 0; j < i; j++) {
+            const float *u = values + j * next;
+            double dot = 0;
+            for (int64_t k = 0; k < length; k++)
+                dot += (double)v[k * step] * (double)u[k * step];
+            for (int64_t k = 0; k < length; k++)
+                v[k * step] = (float)((double)v[k * step] - dot * (double)u[k * step]);
+        }
         for (int64_t k = 0; k < length; k++)
             sum += (double)v[k * step] * (double)v[k * step];
         for (int64_t k = 0; k < length; k++)

@@ -45,6 +45,20 @@ static ub_status give_inputs(ub_session *s, const ub_model *m, const ub_npz *z, 
     return st;
 }
 
+/* The shape that was worked out while building must be that of the value; free sizes are -1. */
+static ub_status check_shape(const ub_tensor *t, const ub_port *p, ub_error *err)
+{
+    bool same = t->rank == p->rank && t->dtype == p->dtype;
+    for (int i = 0; i < t->rank && same; i++)
+        same = p->dims[i] < 0 || p->dims[i] == t->dims[i];
+    if (same)
+        return UB_OK;
+    err->code = UB_ERR_INTERNAL;
+    snprintf(err->message, sizeof err->message, "output '%s' has another shape than was built",
+             p->name);
+    return UB_ERR_INTERNAL;
+}
+
 static ub_status save_outputs(ub_session *s, const ub_model *m, const char *path, ub_error *err)
 {
     enum { MOST = 8 };
@@ -57,6 +71,8 @@ static ub_status save_outputs(ub_session *s, const ub_model *m, const char *path
         names[i] = ub_names_at(found, i);
     if (st == UB_OK)
         st = ub_get_many(values, s, names, n, err);
+    for (int i = 0; i < n && st == UB_OK; i++)
+        st = check_shape(values[i], ub_model_output(m, i), err);
     if (st == UB_OK)
         st = ub_npz_save(path, names, (const ub_tensor *const *)values, n, err);
     for (int i = 0; i < n; i++)

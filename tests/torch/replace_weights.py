@@ -123,6 +123,10 @@ def convolutions(unbatch, folder):
     npz = folder / "full.npz"
     np.savez(npz, **{k: np.asfortranarray(v.numpy()) for k, v in state.items()})
     rounded = copy.deepcopy(other).half().float()
+    program = folder / "weights.pt2"
+    torch.export.save(torch.export.export(net, (x,), dynamic_shapes=[
+        {0: torch.export.Dim("batch")}]), program)
+    compare(unbatch, program, full, truth, x_file, folder)
     for dynamo in (False, True):
         model = folder / f"weights.{'dynamo' if dynamo else 'torchscript'}.onnx"
         export(net, x, model, False, dynamo)
