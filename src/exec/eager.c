@@ -269,13 +269,20 @@ static ub_status visit_plain(stepper *e, int32_t index, io *t, ubp_arena *arena)
     return UB_OK;
 }
 
-static ub_status visit_flow(stepper *e, int32_t index, io *t)
+static ub_status visit_flow(stepper *e, int32_t index, io *t, ubp_arena *arena)
 {
+    const ubp_node *n = &e->g->nodes[index];
+    bool *wanted = ubp_arena_array(arena, (size_t)n->n_out + 1, sizeof *wanted);
+    if (!wanted)
+        return ubp_fail_memory(e->err, sizeof *wanted);
+    for (int k = 0; k < n->n_out; k++)
+        wanted[k] = is_read(e, n->out[k]);
     const ubp_tap *tap = e->r->tap;
     const bool tapped = tap && e->tap_step >= 0 && tap->steps[e->tap_step].node == index;
     ubp_flow f = {.r = e->r,
                   .ask = e->ask,
-                  .node = &e->g->nodes[index],
+                  .node = n,
+                  .wanted = wanted,
                   .holder = holder(e, index),
                   .tap_step = tapped ? e->tap_step : -1,
                   .in = t->in,
@@ -298,7 +305,7 @@ static ub_status visit(stepper *e, int32_t index)
     if (list && strcmp(n->op->name, "Identity") == 0)
         t.made[0] = ubp_item_ref(t.in[0]);
     else if (st == UB_OK)
-        st = n->op->flags & UBP_FLOW ? visit_flow(e, index, &t) : visit_plain(e, index, &t, &arena);
+        st = n->op->flags & UBP_FLOW ? visit_flow(e, index, &t, &arena) : visit_plain(e, index, &t, &arena);
     for (int k = 0; t.made && k < n->n_out; k++) {
         if (st == UB_OK && t.made[k] && is_read(e, n->out[k]))
             e->items[n->out[k]] = t.made[k];

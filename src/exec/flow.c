@@ -10,7 +10,7 @@
 
 static bool is_wanted(const ubp_flow *f, int k)
 {
-    return k < f->node->n_out && f->node->out[k] >= 0;
+    return k < f->node->n_out && f->wanted[k];
 }
 
 /* Hands n items on as the node's outputs, and lets those go that nobody wants. */

@@ -91,7 +91,7 @@ static ub_status check_lengths(scan *s)
 
 static bool is_wanted(const scan *s, int k)
 {
-    return k < s->f->node->n_out && s->f->node->out[k] >= 0;
+    return k < s->f->node->n_out && s->f->wanted[k];
 }
 
 static ub_status iterate(scan *s, int64_t i, int64_t number)
