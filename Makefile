@@ -34,7 +34,7 @@ build: configure ## Release build in build/
 	@cmake --build $(BUILD) -j $(JOBS)
 
 venv: ## the Python packages the tests compare with, in build/venv
-	@scripts/venv.sh $(VENV) tests/requirements.txt
+	@scripts/venv.sh $(VENV) tests/requirements.txt tests/flow/networks.txt
 
 demo: deps ## build, and run the main job on a trained model and real pictures
 	@$(MAKE) --no-print-directory build
