@@ -305,7 +305,8 @@ static ub_status visit(stepper *e, int32_t index)
     if (list && strcmp(n->op->name, "Identity") == 0)
         t.made[0] = ubp_item_ref(t.in[0]);
     else if (st == UB_OK)
-        st = n->op->flags & UBP_FLOW ? visit_flow(e, index, &t, &arena) : visit_plain(e, index, &t, &arena);
+        st = n->op->flags & UBP_FLOW ? visit_flow(e, index, &t, &arena)
+                                     : visit_plain(e, index, &t, &arena);
     for (int k = 0; t.made && k < n->n_out; k++) {
         if (st == UB_OK && t.made[k] && is_read(e, n->out[k]))
             e->items[n->out[k]] = t.made[k];

@@ -24,7 +24,7 @@ typedef struct ubp_flow {
     int tap_step;        /* the step of the tap that is this node; -1: none is */
     ubp_item *const *in; /* [node->n_in]; NULL where left out */
     ubp_item **out;      /* [node->n_out], to be filled */
-    const bool *wanted; /* [node->n_out] whether somebody reads it */
+    const bool *wanted;  /* [node->n_out] whether somebody reads it */
     ub_error *err;
 } ubp_flow;
 

@@ -220,8 +220,7 @@ static void test_lists(void **state)
     expect_error(&o, "list/3", UB_ERR_ARGUMENT, "'list/3': the list has 3 elements");
     expect_error(&o, "list", UB_ERR_ARGUMENT,
                  "'list' is a sequence of 3: ask for one element, 'list/0' to 'list/2'");
-    expect_error(&o, "z/0", UB_ERR_ARGUMENT,
-                 "'z/0': a tensor, not a list, so it has no elements");
+    expect_error(&o, "z/0", UB_ERR_ARGUMENT, "'z/0': a tensor, not a list, so it has no elements");
     ub_list *l = NULL;
     assert_int_equal(ub_get_list(&l, o.s, "list", &o.err), UB_OK);
     assert_int_equal(ub_list_kind(l), UB_KIND_SEQUENCE);
@@ -319,9 +318,10 @@ static void test_bodies_that_do_not_fit(void **state)
     msg_put(&g, W_NODE, n);
     add_output(&g, "y");
     open_graph(&o, g, 0);
-    expect_error(&o, "y", UB_ERR_FILE,
-                 "node 'scan' (Scan): scans 9223372036854775807 of 1 inputs, its body has 0: they do"
-                 " not fit");
+    expect_error(
+        &o, "y", UB_ERR_FILE,
+        "node 'scan' (Scan): scans 9223372036854775807 of 1 inputs, its body has 0: they do"
+        " not fit");
     close_graph(&o);
 
     g = (msg){0}; /* no body at all */
@@ -399,8 +399,7 @@ static void test_functions_calling_each_other(void **state)
     refuse_functions(3, "Neg", UB_OK, "");
     refuse_functions(3, "f0", UB_ERR_FILE, "function 'f0' calls itself");
     refuse_functions(1, "f0", UB_ERR_FILE, "function 'f0' calls itself");
-    refuse_functions(40, "Neg", UB_ERR_UNSUPPORTED,
-                     "functions call each other more than 32 deep");
+    refuse_functions(40, "Neg", UB_ERR_UNSUPPORTED, "functions call each other more than 32 deep");
     refuse_functions(24, "Neg", UB_ERR_UNSUPPORTED,
                      "the model's functions make more than 1048576 nodes");
 }
