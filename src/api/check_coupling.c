@@ -68,8 +68,14 @@ static ub_status find_maps(coupling *c, bool data)
         return ubp_fail_memory(c->err, sizeof *c->maps);
     ubp_ask ask = ubp_session_ask(c->s, c->list->values, c->list->n, c->n);
     ask.partial = true;
-    ubp_facts *facts = NULL;
-    ub_status st = ubp_facts_new(&facts, &ask, c->err);
+    ubp_facts *facts = NULL, *own = NULL;
+    ub_status st;
+    if (c->s->model->fixed_batch > 0) {
+        st = ubp_session_facts(c->s, &facts, c->list->values, c->list->n, c->n, c->err);
+    } else {
+        st = ubp_facts_new(&own, &ask, c->err);
+        facts = own;
+    }
     bool all = st == UB_OK;
     for (int k = 0; k < c->list->n && st == UB_OK; k++) {
         const ubp_fact *fact = &facts->values[c->list->values[k]];
@@ -99,7 +105,7 @@ static ub_status find_maps(coupling *c, bool data)
                 st = add_node(c, facts->nodes[i], facts->values[v].samples.why, g->values[v].name);
         }
     }
-    ubp_facts_free(facts);
+    ubp_facts_free(own);
     return st;
 }
 
