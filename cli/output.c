@@ -66,6 +66,9 @@ static stats measure(const double *values, int64_t count)
 static ub_status tensor_stats(stats *s, const ub_tensor *t, ub_error *err)
 {
     ub_tensor *d;
+    *s = (stats){0};
+    if (t->dtype == UB_STRING)
+        return UB_OK;
     ub_status st = ub_tensor_cast(&d, t, UB_F64, err);
     if (st != UB_OK)
         return st;
@@ -134,6 +137,10 @@ static json_t *element(const ub_tensor *t, const ub_tensor *as_f64, const ub_ten
 static json_t *nested(const ub_tensor *t, const ub_tensor *f, const ub_tensor *i, int axis,
                       int64_t *at)
 {
+    if (axis == t->rank && t->dtype == UB_STRING) {
+        const char *s = ((const char *const *)t->data)[(*at)++];
+        return cli_json_text(s ? s : "");
+    }
     if (axis == t->rank)
         return element(t, f, i, (*at)++);
     json_t *list = json_array();
@@ -170,6 +177,11 @@ static json_t *tensor_json(const char *name, const ub_tensor *t, bool all)
         (real || ub_tensor_cast(&i, t, UB_I64, &err) == UB_OK)) {
         int64_t at = 0;
         json_object_set_new(o, "data", nested(t, f, i, 0, &at));
+    }
+    if (t->dtype == UB_STRING && (all || ub_tensor_count(t) <= 1000) &&
+        ub_tensor_copy(&i, t, &err) == UB_OK) { /* row-major */
+        int64_t at = 0;
+        json_object_set_new(o, "data", nested(i, NULL, NULL, 0, &at));
     }
     ub_tensor_free(f);
     ub_tensor_free(i);
@@ -239,10 +251,20 @@ static ub_status write_json(const char *path, const cli_wanted *w, ub_error *err
     return st;
 }
 
+/* As JSON writes it: a line stays a line. */
+static void print_string(FILE *f, const char *s)
+{
+    json_t *text = cli_json_text(s ? s : "");
+    json_dumpf(text, f, JSON_ENCODE_ANY);
+    json_decref(text);
+}
+
 /* Enough digits for the value to come back; whole numbers as they are. */
 static void print_element(FILE *f, const ub_tensor *t, int64_t i)
 {
-    if (t->dtype == UB_I64)
+    if (t->dtype == UB_STRING)
+        print_string(f, ((const char *const *)t->data)[i]);
+    else if (t->dtype == UB_I64)
         fprintf(f, "%lld", (long long)((const int64_t *)t->data)[i]);
     else if (t->dtype == UB_U64)
         fprintf(f, "%llu", (unsigned long long)((const uint64_t *)t->data)[i]);
@@ -258,6 +280,7 @@ static ub_dtype printable(ub_dtype d)
     switch (ub_npy_dtype(d)) {
     case UB_F64:
     case UB_U64:
+    case UB_STRING:
         return d;
     case UB_F32:
     case UB_F16:

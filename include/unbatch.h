@@ -70,6 +70,9 @@ enum { UB_MAX_RANK = 16 };
  * strided): int4 and int2 as the int8_t of that value, uint4 and uint2 as the uint8_t, the small
  * floats as their bits, the upper bits of the byte 0. Files pack them; they are unpacked on the way
  * in.
+ *
+ * Strings are pointers. A tensor that came through `**out` holds their text too; one you wrap
+ * points to yours, which must stay as long as the tensor and its views.
  */
 typedef enum ub_dtype {
     UB_UNDEFINED = 0,
@@ -80,7 +83,7 @@ typedef enum ub_dtype {
     UB_I16 = 5,
     UB_I32 = 6,
     UB_I64 = 7,
-    UB_STRING = 8, /* known by name, refused by the operators */
+    UB_STRING = 8, /* const char *, terminated UTF-8; NULL is "" */
     UB_BOOL = 9,   /* one byte, 0 or 1 */
     UB_F16 = 10,
     UB_F64 = 11,

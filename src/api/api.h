@@ -32,6 +32,7 @@ struct ub_session {
     ubp_arena scratch;
     struct ubp_onednn *onednn;
     ubp_run run;
+    ubp_arena strings; /* of the run that goes on */
     ubp_text note;
     bool profile;
     double *step_ms; /* [n_steps] of the last plan */

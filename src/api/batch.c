@@ -271,6 +271,10 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
                           "the model's batch is fixed at %lld and '%s' mixes its samples: give a "
                           "multiple of %lld samples, not %lld",
                           (long long)b->block, name, (long long)b->block, (long long)ask->count);
+        if (st == UB_OK) /* the part dies below, what it points to must not */
+            st = ubp_strings_own(&b->parts[v], b->err);
+        if (st == UB_OK)
+            st = ubp_strings_keep(b->parts[v], &b->s->strings, b->err);
         if (st == UB_OK)
             st = put_block(results[v], &maps[v], b->parts[v], b->block, at, valid, ask->count, name,
                            b->err);
@@ -307,15 +311,30 @@ static ub_status run_blocks(ub_session *s, ub_tensor **results, ubp_samples *map
     return st;
 }
 
-ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
-                              const ubp_batch_ask *ask, ub_error *err)
+static ub_status compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                         const ubp_batch_ask *ask, ub_error *err)
 {
-    for (int i = 0; i < ask->n_values; i++)
-        results[i] = NULL;
     int64_t fixed = s->model->fixed_batch;
     if (ask->alone && (fixed > 0 || ask->count > 0))
         return run_blocks(s, results, maps, ask, fixed > 0 ? fixed : 1, err);
     if (fixed > 0 && (ask->rows || ask->count != fixed))
         return run_blocks(s, results, maps, ask, fixed, err);
     return run_once(s, results, maps, ask, ask->rows, ask->count, err);
+}
+
+ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                              const ubp_batch_ask *ask, ub_error *err)
+{
+    for (int i = 0; i < ask->n_values; i++)
+        results[i] = NULL;
+    ub_status st = compute(s, results, maps, ask, err);
+    /* Strings take their text with them. */
+    for (int i = 0; i < ask->n_values && st == UB_OK; i++)
+        st = ubp_strings_own(&results[i], err);
+    for (int i = 0; i < ask->n_values && st != UB_OK; i++) {
+        ub_tensor_free(results[i]);
+        results[i] = NULL;
+    }
+    ubp_arena_reset(&s->strings);
+    return st;
 }

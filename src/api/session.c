@@ -21,6 +21,8 @@ ub_status ub_session_new(ub_session **out, const ub_model *m, const ub_session_o
     s->run.threads = s->options.threads > 0 ? s->options.threads : ubp_core_count();
     s->run.cancel = s->options.cancel;
     s->run.scratch = &s->scratch;
+    s->run.strings = &s->strings;
+    s->strings.cap = s->options.memory_limit;
     ub_status st = s->options.reference ? UB_OK : ubp_onednn_new(&s->onednn, err);
     if (st != UB_OK) {
         ub_session_free(s);
@@ -40,6 +42,7 @@ void ub_session_free(ub_session *s)
     for (int i = 0; i < UBP_MAX_NESTING; i++)
         ubp_workspace_release(&s->workspaces[i]);
     ubp_arena_release(&s->scratch);
+    ubp_arena_release(&s->strings);
     ubp_onednn_free(s->onednn);
     ubp_text_free(&s->note);
     ubp_free(s->given);

@@ -50,9 +50,12 @@ typedef struct ubp_npy_header {
     ub_dtype dtype;
     bool swap;    /* the elements are in the other byte order */
     bool fortran; /* first axis runs fastest */
+    bool text;    /* dtype S or U: dims have one more, for the characters of a string, which are the
+                     elements (uint8, uint32); see ubp_npy_strings() */
     int rank;
     int64_t dims[UB_MAX_RANK];
-    size_t size; /* bytes before the elements */
+    int64_t characters; /* of text */
+    size_t size;        /* bytes before the elements */
 } ubp_npy_header;
 
 /* The first bytes that tell how long the header is, and the longest that is read. */
@@ -65,8 +68,13 @@ ub_status ubp_npy_header_parse(ubp_npy_header *h, const void *bytes, size_t size
 ub_status ubp_npy_header_tensor(ub_tensor *t, const ubp_npy_header *h, ub_error *err);
 /* Makes elements as they lie in the file ours: byte order, bools 0 or 1. */
 void ubp_npy_to_host(const ubp_npy_header *h, void *data, size_t bytes);
-/* The header NumPy would write for row-major elements of t. */
-ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err);
+/* The header NumPy would write for row-major elements of t; characters: of each string, else 0. */
+ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, int64_t characters, ub_error *err);
+
+/* npy_text.c: characters (the last axis) become strings: *t is replaced, NULL on failure. */
+ub_status ubp_npy_strings(ub_tensor **t, ub_error *err);
+/* The other way: row-major characters for t's strings, all of one length, at least 1. */
+ub_status ubp_npy_characters(ub_tensor **out, const ub_tensor *t, ub_error *err);
 
 /* npy.c: what is written for a tensor. */
 typedef struct ubp_npy_written {

@@ -58,7 +58,7 @@ static ub_status copy_elements(ub_tensor **out, ub_tensor *t, const ubp_npy_head
     ubp_npy_to_host(h, t->data, need);
     const ub_status status = ubp_tensor_handle(out, t, err);
     ubp_buffer_unref(t->buffer);
-    return status;
+    return status == UB_OK && h->text ? ubp_npy_strings(out, err) : status;
 }
 
 static ub_status parse(ub_tensor *t, ubp_npy_header *h, const void *bytes, size_t size,
@@ -84,8 +84,8 @@ static ub_status load_mapped(ub_tensor **out, ub_buffer *file, ub_error *err)
     ub_tensor t;
     UBP_TRY(parse(&t, &h, file->data, file->size, err));
     uint8_t *elements = (uint8_t *)file->data + h.size;
-    const bool usable =
-        !h.swap && h.dtype != UB_BOOL && (uintptr_t)elements % ub_dtype_size(h.dtype) == 0;
+    const bool usable = !h.swap && !h.text && h.dtype != UB_BOOL &&
+                        (uintptr_t)elements % ub_dtype_size(h.dtype) == 0;
     if (!usable || file->size < MAP_LEAST)
         return copy_elements(out, &t, &h, file->data, err);
     t.data = elements;
@@ -127,7 +127,18 @@ ub_status ubp_npy_encode(ubp_npy_written *out, const ub_tensor *t, ub_error *err
     ub_tensor as = *t;
     as.dtype = ub_npy_dtype(t->dtype);
     *out = (ubp_npy_written){.bytes = t->data, .size = ubp_tensor_bytes(&as)};
-    ub_status status = ubp_npy_header_text(&out->header, &as, err);
+    ub_status status = UB_OK;
+    if (t->dtype == UB_STRING) {
+        UBP_TRY(ubp_npy_characters(&out->copy, t, err));
+        out->bytes = out->copy->data;
+        out->size = ubp_tensor_bytes(out->copy);
+        as.dtype = UB_U32;
+        status = ubp_npy_header_text(&out->header, &as, out->copy->dims[1], err);
+        if (status != UB_OK)
+            ubp_npy_written_release(out);
+        return status;
+    }
+    status = ubp_npy_header_text(&out->header, &as, 0, err);
     if (status == UB_OK && as.dtype != t->dtype)
         status = ub_tensor_cast(&out->copy, t, as.dtype, err);
     else if (status == UB_OK && !ub_tensor_is_contiguous(t))

@@ -134,16 +134,31 @@ static const char *refusal(char kind)
         return "floats have 16, 32 or 64 bits";
     case 'c':
         return "complex numbers";
-    case 'S':
-    case 'a':
-    case 'U':
-        return "text";
     case 'M':
     case 'm':
         return "dates and times";
     default:
         return NULL;
     }
+}
+
+/* "U5", "S5": characters are elements; the axis for them is added when the shape is known. */
+static ub_status parse_text_descr(const cursor *c, const char *descr, const char *name,
+                                  ubp_npy_header *h)
+{
+    int64_t n = 0;
+    const char *digit = name + 1;
+    for (; *digit >= '0' && *digit <= '9' && n < INT32_MAX; digit++)
+        n = n * 10 + *digit - '0';
+    if (*digit || digit == name + 1)
+        return ubp_fail(c->err, UB_ERR_FILE, "damaged .npy header: unknown dtype '%s'", descr);
+    if (n == 0 || n > INT32_MAX)
+        return unsupported(c, descr, "strings have 1 to 2147483647 characters");
+    h->text = true;
+    h->dtype = *name == 'U' ? UB_U32 : UB_U8;
+    h->swap = *name == 'U' && (*descr == '<' || *descr == '>') && *descr != HOST_ORDER;
+    h->characters = n;
+    return UB_OK;
 }
 
 /* "<f4": byte order, kind, bytes of an element. */
@@ -165,6 +180,8 @@ static ub_status parse_descr(const cursor *c, const char *descr, ubp_npy_header 
             (*descr == '<' || *descr == '>') && *descr != HOST_ORDER && ub_dtype_size(h->dtype) > 1;
         return UB_OK;
     }
+    if (*name == 'U' || *name == 'S' || *name == 'a')
+        return parse_text_descr(c, descr, name, h);
     const char *why = refusal(*name);
     return why ? unsupported(c, descr, why)
                : ubp_fail(c->err, UB_ERR_FILE, "damaged .npy header: unknown dtype '%s'", descr);
@@ -257,6 +274,11 @@ static ub_status read_dict(cursor *c, ubp_npy_header *h)
     if (seen != ALL)
         return damaged(c, "the keys descr, fortran_order and shape");
     skip_space(c);
+    if (h->text && h->rank == UB_MAX_RANK)
+        return ubp_fail(c->err, UB_ERR_UNSUPPORTED, "the array of text has more than %d dimensions",
+                        UB_MAX_RANK - 1);
+    if (h->text)
+        h->dims[h->rank++] = h->characters;
     return c->at == c->end ? UB_OK : damaged(c, "nothing more");
 }
 
@@ -279,8 +301,9 @@ ub_status ubp_npy_header_tensor(ub_tensor *t, const ubp_npy_header *h, ub_error 
     UBP_TRY(ubp_tensor_describe(t, h->dtype, h->rank, h->dims, err));
     if (!h->fortran)
         return UB_OK;
-    int64_t stride = (int64_t)ub_dtype_size(h->dtype);
-    for (int i = 0; i < t->rank; i++) {
+    /* The characters of a string lie together. */
+    int64_t stride = (int64_t)ub_dtype_size(h->dtype) * (h->text ? h->characters : 1);
+    for (int i = 0; i < t->rank - (h->text ? 1 : 0); i++) {
         t->strides[i] = stride;
         /* The same product that was checked for row-major order, unless a later dim is 0. */
         stride =
@@ -325,9 +348,14 @@ static const char *descr_of(ub_dtype dtype)
     }
 }
 
-ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, ub_error *err)
+ub_status ubp_npy_header_text(ubp_text *out, const ub_tensor *t, int64_t characters, ub_error *err)
 {
     const char *descr = descr_of(t->dtype);
+    char text[24];
+    if (characters > 0) {
+        snprintf(text, sizeof text, "U%" PRId64, characters);
+        descr = text;
+    }
     if (!descr)
         return ubp_fail(err, UB_ERR_UNSUPPORTED, "arrays of %s cannot be saved",
                         ub_dtype_name(t->dtype));

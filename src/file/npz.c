@@ -133,6 +133,8 @@ static ub_status read_tensor(const member *m, ub_tensor **out)
         status = ubp_tensor_handle(out, &t, m->err);
     }
     ubp_buffer_unref(t.buffer);
+    if (status == UB_OK && h.text)
+        status = ubp_npy_strings(out, m->err);
     return status;
 }
 

@@ -19,6 +19,7 @@ enum {
     T_SEGMENT = 3,
     T_FLOATS = 4,
     T_INT32S = 5,
+    T_STRINGS = 6,
     T_INT64S = 7,
     T_NAME = 8,
     T_RAW = 9,
@@ -124,6 +125,7 @@ static ub_status read_field(ubp_onnx_weight *w, const ubp_proto *p, const ubp_pr
         return ubp_onnx_want(p, f, 2, err);
     case T_FLOATS:
     case T_INT32S:
+    case T_STRINGS:
     case T_INT64S:
     case T_DOUBLES:
     case T_UINT64S:
@@ -352,6 +354,42 @@ static ub_status use_packed(ub_tensor *out, const ubp_onnx_weight *w, const uint
     return UB_OK;
 }
 
+/* Strings are copied into the arena: in the file they have no end mark. */
+static ub_status use_strings(ub_tensor *out, const ubp_onnx_weight *w, ubp_arena *arena,
+                             ub_error *err)
+{
+    decoder d = {.w = w, .dtype = UB_STRING, .count = (size_t)ub_tensor_count(out), .err = err};
+    enum { LEAST = 2 }; /* bytes of the message for an empty string */
+    ubp_proto p = w->message;
+    if (w->is_external || w->raw.size > 0)
+        return ubp_fail(err, UB_ERR_FILE, "tensor '%s' of strings is not in string_data", w->name);
+    if (d.count > (size_t)(p.end - p.at) / LEAST)
+        return fail_count(&d, "fewer");
+    const char **elements = ubp_arena_array(arena, d.count + 1, sizeof *elements);
+    if (!elements)
+        return ubp_fail_memory(err, d.count * sizeof *elements);
+    out->data = elements;
+    for (;;) {
+        ubp_proto_field f = {0};
+        bool more = false;
+        UBP_TRY(ubp_proto_next(&p, &f, &more, err));
+        if (!more)
+            break;
+        if (f.number != T_STRINGS)
+            continue;
+        UBP_TRY(ubp_onnx_want(&p, &f, 2, err));
+        if (d.done == d.count)
+            return fail_count(&d, "more");
+        if (f.size > 0 && memchr(f.data, 0, f.size))
+            return ubp_fail(err, UB_ERR_UNSUPPORTED, "tensor '%s' has a string with a zero byte",
+                            w->name);
+        elements[d.done] = ubp_arena_strndup(arena, (const char *)f.data, f.size);
+        if (!elements[d.done++])
+            return ubp_fail_memory(err, f.size);
+    }
+    return d.done == d.count ? UB_OK : fail_count(&d, "fewer");
+}
+
 ub_status ubp_onnx_weight_tensor(ub_tensor *out, const ubp_onnx_weight *w, ubp_onnx *o,
                                  ubp_arena *arena, ub_error *err)
 {
@@ -363,6 +401,8 @@ ub_status ubp_onnx_weight_tensor(ub_tensor *out, const ubp_onnx_weight *w, ubp_o
         return ubp_fail(err, UB_ERR_FILE, "tensor '%s' has the impossible shape %s", w->name,
                         ubp_shape_text(text, w->rank, w->dims));
     }
+    if (out->dtype == UB_STRING)
+        return use_strings(out, w, arena, err);
     const bool listed = !w->is_external && (!w->raw.data || (w->raw.size == 0 && w->typed));
     const bool packed = is_packed(out->dtype, listed);
     const size_t size =

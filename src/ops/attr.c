@@ -104,3 +104,16 @@ ub_status ubp_attr_floats(const ubp_node *n, const char *name, const double **ou
     *out = a->floats;
     return list_count(n, a, count, err);
 }
+
+ub_status ubp_attr_strings(const ubp_node *n, const char *name, const char *const **out, int *count,
+                           ub_error *err)
+{
+    const ubp_attr *a;
+    *out = NULL;
+    *count = -1;
+    UBP_TRY(find(n, name, UBP_ATTR_STRINGS, &a, err));
+    if (!a)
+        return UB_OK;
+    *out = a->strings;
+    return list_count(n, a, count, err);
+}

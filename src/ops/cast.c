@@ -3,7 +3,7 @@
  * What changes the dtype or nothing at all: Cast, CastLike, BitCast, Identity. ONNX operators Cast
  * 28, CastLike 25, BitCast 26, Identity 25. Complex numbers are refused by name.
  */
-#include "ops/elementwise.h"
+#include "ops/string_ops.h"
 
 #include <string.h>
 
@@ -175,6 +175,8 @@ static ub_status cast_ref(const ubp_call *c)
     const ub_tensor *operands[] = {c->out[0], c->in[0]};
     if (arg.dst == arg.src)
         ubp_tensor_move(c->out[0], c->in[0]);
+    else if (arg.dst == UB_STRING || arg.src == UB_STRING)
+        return ubp_cast_strings(c, c->out[0], c->in[0]);
     else
         ubp_ew_walk(c->run, 2, operands, cast_row, &arg);
     return UB_OK;

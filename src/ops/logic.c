@@ -46,7 +46,17 @@ UBP_EW_BINARY(equal_BOOL, uint8_t, uint8_t, uint8_t, (x != 0) == (y != 0))
 
 #define NUMBERS(prefix) UBP_EW_SIGNED(prefix), UBP_EW_UNSIGNED(prefix), UBP_EW_FLOATS(prefix)
 
-static const ubp_ew_kernels Equal_kernels = {{NUMBERS(equal), [UB_BOOL] = equal_BOOL}};
+/* Bytes are compared, no normal form is made. */
+static void equal_STRING(char *const *p, const int64_t *step, int64_t n, const void *attr)
+{
+    (void)attr;
+    for (int64_t i = 0; i < n; i++)
+        *(uint8_t *)(p[0] + i * step[0]) =
+            strcmp(ubp_string_at(p[1] + i * step[1]), ubp_string_at(p[2] + i * step[2])) == 0;
+}
+
+static const ubp_ew_kernels Equal_kernels = {
+    {NUMBERS(equal), [UB_BOOL] = equal_BOOL, [UB_STRING] = equal_STRING}};
 static const ubp_ew_kernels Greater_kernels = {{NUMBERS(greater)}};
 static const ubp_ew_kernels GreaterOrEqual_kernels = {{NUMBERS(greater_equal)}};
 static const ubp_ew_kernels Less_kernels = {{NUMBERS(less)}};

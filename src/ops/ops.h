@@ -17,6 +17,7 @@ typedef struct ubp_run {
     int threads;
     const volatile int *cancel; /* may be NULL */
     ubp_arena *scratch;         /* for temporary buffers; reset after each node */
+    ubp_arena *strings;         /* the text of strings that are made; stays until the run is over */
     struct ubp_onednn *onednn;  /* NULL: reference kernels only */
     bool careful;               /* posts as passes of their own; see UBP_SUSPECT in fast.h */
 } ubp_run;
@@ -128,6 +129,9 @@ ub_status ubp_attr_ints(const ubp_node *n, const char *name, const int64_t **out
                         ub_error *err);
 ub_status ubp_attr_floats(const ubp_node *n, const char *name, const double **out, int *count,
                           ub_error *err);
+/* The strings of a list, borrowed from the node. *count is -1 when absent. */
+ub_status ubp_attr_strings(const ubp_node *n, const char *name, const char *const **out, int *count,
+                           ub_error *err);
 
 /* ---- check.c: words for shape rules. All messages name the node and the input ------------------
  */
@@ -187,6 +191,10 @@ void ubp_run_parallel(const ubp_run *run, int64_t n, int64_t grain,
                       void (*fn)(void *arg, int64_t begin, int64_t end), void *arg);
 /* Scratch memory until the node is done; 64-byte aligned. NULL: none left, *err filled. */
 void *ubp_run_scratch(const ubp_call *c, size_t size);
+/* Room for text of size bytes and its terminating 0. NULL: none left, *err filled. */
+char *ubp_run_text(const ubp_call *c, size_t size);
+/* The same with that text in it. */
+const char *ubp_run_string(const ubp_call *c, const char *s, size_t size);
 /* Whether the user asked to stop. */
 static inline bool ubp_run_cancelled(const ubp_run *run)
 {

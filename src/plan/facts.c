@@ -134,7 +134,14 @@ static ub_status fold(builder *b, ubp_call *call, bool as_view)
         if (!call->out[k]->data)
             return ubp_fail_memory(b->err, bytes);
     }
-    return ubp_op_run(call);
+    /* Text lives as long as the elements that point to it. */
+    const ubp_run *outer = call->run;
+    ubp_run inner = *outer;
+    inner.strings = &b->f->arena;
+    call->run = &inner;
+    const ub_status st = ubp_op_run(call);
+    call->run = outer;
+    return st;
 }
 
 static bool same_content(const ub_tensor *a, const ub_tensor *b)

@@ -44,6 +44,8 @@ ub_status ub_tensor_copy(ub_tensor **out, const ub_tensor *t, ub_error *err)
 {
     *out = NULL;
     UBP_TRY(ubp_tensor_need_data(t, err));
+    if (t->dtype == UB_STRING)
+        return ubp_strings_copy(out, t, err);
     UBP_TRY(make(out, t->dtype, t->rank, t->dims, false, err));
     ubp_tensor_move(*out, t);
     return UB_OK;
@@ -121,12 +123,21 @@ static void convert_strided(const ub_tensor *dst, const ub_tensor *src)
     }
 }
 
+static ub_status refuse_strings(ub_dtype a, ub_dtype b, ub_error *err)
+{
+    if (a != UB_STRING && b != UB_STRING)
+        return UB_OK;
+    return ubp_fail(err, UB_ERR_UNSUPPORTED, "%s is not converted to %s", ub_dtype_name(b),
+                    ub_dtype_name(a));
+}
+
 ub_status ub_tensor_cast(ub_tensor **out, const ub_tensor *t, ub_dtype dtype, ub_error *err)
 {
     if (t->dtype == dtype)
         return ub_tensor_copy(out, t, err);
     *out = NULL;
     UBP_TRY(ubp_tensor_need_data(t, err));
+    UBP_TRY(refuse_strings(dtype, t->dtype, err));
     UBP_TRY(make(out, dtype, t->rank, t->dims, false, err));
     convert_strided(*out, t);
     return UB_OK;
@@ -142,9 +153,11 @@ ub_status ub_tensor_copy_into(const ub_tensor *dst, const ub_tensor *src, ub_err
                         ubp_shape_text(from, src->rank, src->dims),
                         ubp_shape_text(to, dst->rank, dst->dims));
     }
-    if (dst->dtype == src->dtype)
+    if (dst->dtype == src->dtype && dst->dtype != UB_STRING) {
         ubp_tensor_move(dst, src);
-    else
-        convert_strided(dst, src);
+        return UB_OK;
+    }
+    UBP_TRY(refuse_strings(dst->dtype, src->dtype, err)); /* dst has no room for their text */
+    convert_strided(dst, src);
     return UB_OK;
 }

@@ -20,7 +20,7 @@ static const struct {
     [UB_I16] = {"int16", 2, 0},
     [UB_I32] = {"int32", 4, 0},
     [UB_I64] = {"int64", 8, 0},
-    [UB_STRING] = {"string", 0, 0},
+    [UB_STRING] = {"string", sizeof(char *), 0},
     [UB_BOOL] = {"bool", 1, 0},
     [UB_F16] = {"float16", 2, 0},
     [UB_F64] = {"float64", 8, 0},
@@ -68,7 +68,7 @@ ub_dtype ub_dtype_from_name(const char *name)
 
 int ubp_dtype_bits(ub_dtype dtype)
 {
-    if (!known(dtype))
+    if (!known(dtype) || dtype == UB_STRING)
         return 0;
     return types[dtype].bits ? types[dtype].bits : (int)types[dtype].size * 8;
 }

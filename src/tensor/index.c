@@ -398,7 +398,7 @@ static ub_status make_gathered(ub_tensor **out, selection *s)
     if (status == UB_OK && ub_tensor_count(*out) > 0)
         gather(s, *out, offsets->data);
     ub_tensor_free(offsets);
-    return status;
+    return status == UB_OK ? ubp_strings_own(out, s->err) : status;
 }
 
 static ub_status make_result(ub_tensor **out, selection *s)

@@ -157,9 +157,35 @@ static void add_float(ubp_text *out, const style *f, double v)
     add_exponent(out, d.exponent, f->exponent_size);
 }
 
+/* As Python's repr(): in the quotes that spare a backslash, what does not print as an escape. */
+static void add_quoted(ubp_text *out, const char *s)
+{
+    const char quote = strchr(s, '\'') && !strchr(s, '"') ? '"' : '\'';
+    ubp_text_addn(out, &quote, 1);
+    while (*s) {
+        uint32_t c;
+        const int size = ubp_utf8_next(s, &c);
+        const char *letter = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
+        if (letter)
+            ubp_text_add(out, letter);
+        else if (c == '\\' || c == (uint32_t)(uint8_t)quote)
+            ubp_text_addf(out, "\\%c", (char)c);
+        else if (c < 0x20 || (c >= 0x7f && c < 0xa1) || c == 0xad)
+            ubp_text_addf(out, "\\x%02x", (unsigned)c);
+        else if (c == 0xfffd) /* perhaps a byte that is no UTF-8 */
+            ubp_text_add(out, "\xef\xbf\xbd");
+        else
+            ubp_text_addn(out, s, (size_t)size);
+        s += size;
+    }
+    ubp_text_addn(out, &quote, 1);
+}
+
 static void add_element(ubp_text *out, const style *f, const void *p)
 {
-    if (has_fraction(f->dtype))
+    if (f->dtype == UB_STRING)
+        add_quoted(out, ubp_string_at(p));
+    else if (has_fraction(f->dtype))
         add_float(out, f, read_float(f, p));
     else if (f->dtype == UB_BOOL)
         ubp_text_add(out, ubp_read_i64(p, f->dtype) ? " True" : "False");
@@ -173,7 +199,9 @@ static void add_element(ubp_text *out, const style *f, const void *p)
 static void add_scalar(ubp_text *out, style *f, const void *p)
 {
     double v = has_fraction(f->dtype) ? read_float(f, p) : 0;
-    if (f->dtype == UB_BOOL) {
+    if (f->dtype == UB_STRING) {
+        ubp_text_add(out, ubp_string_at(p));
+    } else if (f->dtype == UB_BOOL) {
         ubp_text_add(out, ubp_read_i64(p, f->dtype) ? "True" : "False");
     } else if (!has_fraction(f->dtype) || !isfinite(v)) {
         f->width = 0;
@@ -280,7 +308,10 @@ static void find_float_widths(style *f, const ub_tensor *t)
 static void add_word(ubp_text *out, const ubp_text *word, size_t *line, size_t indent)
 {
     size_t width = LINE_WIDTH - indent; /* of each axis one character is kept for its bracket */
-    if (*line + word->len > width && *line > indent) {
+    size_t length = 0;
+    for (size_t i = 0; i < word->len; i++)
+        length += (word->s[i] & 0xc0) != 0x80; /* characters of UTF-8 */
+    if (*line + length > width && *line > indent) {
         while (out->len > 0 && out->s[out->len - 1] == ' ')
             out->s[--out->len] = '\0';
         ubp_text_add(out, "\n");
@@ -288,7 +319,7 @@ static void add_word(ubp_text *out, const ubp_text *word, size_t *line, size_t i
         *line = indent;
     }
     ubp_text_addn(out, word->s ? word->s : "", word->len);
-    *line += word->len;
+    *line += length;
 }
 
 /* Between two rows: axis is the one that moved on. */
@@ -359,7 +390,7 @@ ub_status ub_tensor_str(char **out, const ub_tensor *t, ub_error *err)
     } else {
         if (has_fraction(t->dtype))
             find_float_widths(&f, t);
-        else if (t->dtype != UB_BOOL)
+        else if (t->dtype != UB_BOOL && t->dtype != UB_STRING)
             find_integer_width(&f, t);
         add_array(&text, &f, t);
     }

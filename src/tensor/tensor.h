@@ -127,6 +127,25 @@ int64_t ubp_read_i64(const void *p, ub_dtype dtype);
 void ubp_write_f64(void *p, ub_dtype dtype, double v);
 void ubp_write_i64(void *p, ub_dtype dtype, int64_t v);
 
+/* ---- strings.c ------------------------------------------------------------------------------ */
+
+/* The string of an element, "" for NULL. */
+const char *ubp_string_at(const void *element);
+void ubp_string_put(void *element, const char *s);
+/* A row-major copy that has its text in its own memory. */
+ub_status ubp_strings_copy(ub_tensor **out, const ub_tensor *t, ub_error *err);
+/* *t, whose strings may belong to others, is replaced by such a copy (NULL on failure); tensors of
+ * other dtypes stay. */
+ub_status ubp_strings_own(ub_tensor **t, ub_error *err);
+/* Copies the text of a row-major tensor of strings into the arena and points to it; nothing for
+ * other dtypes. */
+ub_status ubp_strings_keep(const ub_tensor *t, ubp_arena *arena, ub_error *err);
+/* The character that terminated UTF-8 begins with, and its bytes (1 at the end, where it is 0). A
+ * byte that begins none is U+FFFD. */
+int ubp_utf8_next(const char *s, uint32_t *code);
+/* Writes a character, at most 4 bytes, not terminated; returns how many. */
+int ubp_utf8_put(char *s, uint32_t code);
+
 /* ---- random.c ---------------------------------------------------------------------------------
  */
 

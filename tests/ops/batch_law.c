@@ -182,7 +182,7 @@ static bool run(const trial *t, const ub_tensor *in, ub_tensor *out, int threads
 {
     ub_error err;
     ubp_arena scratch = {0};
-    ubp_run how = {.threads = threads, .scratch = &scratch};
+    ubp_run how = {.threads = threads, .scratch = &scratch, .strings = t->arena};
     const ub_tensor *ins[PORTS];
     ub_tensor *outs[PORTS], moved[PORTS], placed[PORTS];
     for (int i = 0; i < t->n_in; i++) {
@@ -291,10 +291,22 @@ static void broken(const trial *t, const char *what, int k)
                           (long long)t->maps[i].inner);
 }
 
+/* Elements of the same bits; of strings the text counts. */
+static bool same_element(const ub_tensor *a, const ub_tensor *b, int64_t i)
+{
+    const size_t size = ub_dtype_size(a->dtype), at = (size_t)i * size;
+    const char *x = (const char *)a->data + at, *y = (const char *)b->data + at;
+    if (a->dtype == UB_STRING)
+        return strcmp(ubp_string_at(x), ubp_string_at(y)) == 0;
+    return memcmp(x, y, size) == 0;
+}
+
 static bool same_bits(const ub_tensor *a, const ub_tensor *b)
 {
-    return ubp_same_dims(a, b) &&
-           (ub_tensor_count(a) == 0 || memcmp(a->data, b->data, ubp_tensor_bytes(a)) == 0);
+    bool same = ubp_same_dims(a, b);
+    for (int64_t i = 0; same && i < ub_tensor_count(a); i++)
+        same = same_element(a, b, i);
+    return same;
 }
 
 /* Whether output k promises anything that a run can show. */
@@ -320,11 +332,9 @@ static void check_maps(const trial *t, const result *r)
 static bool others_same(const ub_tensor *a, const ub_tensor *b, const ubp_samples *s, int64_t n,
                         int64_t j)
 {
-    size_t size = ub_dtype_size(a->dtype);
     for (int64_t e = 0; e < ub_tensor_count(a); e++) {
-        size_t at = (size_t)e * size;
         bool own = s->kind == UBP_SAMPLES_AXIS && sample_of(a, s, n, e) == j;
-        if (!own && memcmp((char *)a->data + at, (char *)b->data + at, size) != 0)
+        if (!own && !same_element(a, b, e))
             return false;
     }
     return true;

@@ -151,6 +151,8 @@ void onnx_case_limits(const char *folder, double *rtol, double *atol)
 static bool close_enough(const void *got, const void *want, ub_dtype dtype, double rtol,
                          double atol)
 {
+    if (dtype == UB_STRING)
+        return strcmp(ubp_string_at(got), ubp_string_at(want)) == 0;
     if (ubp_is_integer(dtype) && ubp_read_i64(got, dtype) == ubp_read_i64(want, dtype))
         return true;
     double g = ubp_read_f64(got, dtype), w = ubp_read_f64(want, dtype);
@@ -198,9 +200,14 @@ bool onnx_same(const ub_tensor *got, const ub_tensor *want, double rtol, double 
     }
     if (wrong == 0)
         return true;
-    snprintf(text, size, "%lld of %lld elements differ, the first at %lld: %.9g, expected %.9g",
-             (long long)wrong, (long long)count, (long long)first,
-             ubp_read_f64(element(got, first), got->dtype),
-             ubp_read_f64(element(want, first), want->dtype));
+    if (got->dtype == UB_STRING)
+        snprintf(text, size, "%lld of %lld strings differ, the first at %lld: '%s', expected '%s'",
+                 (long long)wrong, (long long)count, (long long)first,
+                 ubp_string_at(element(got, first)), ubp_string_at(element(want, first)));
+    else
+        snprintf(text, size, "%lld of %lld elements differ, the first at %lld: %.9g, expected %.9g",
+                 (long long)wrong, (long long)count, (long long)first,
+                 ubp_read_f64(element(got, first), got->dtype),
+                 ubp_read_f64(element(want, first), want->dtype));
     return false;
 }

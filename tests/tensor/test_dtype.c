@@ -28,7 +28,7 @@ static void names_and_sizes(void **state)
                {UB_I16, "int16", 2},
                {UB_I32, "int32", 4},
                {UB_I64, "int64", 8},
-               {UB_STRING, "string", 0},
+               {UB_STRING, "string", 8},
                {UB_BOOL, "bool", 1},
                {UB_F16, "float16", 2},
                {UB_F64, "float64", 8},
