@@ -35,7 +35,7 @@ ub_status ubp_item_tensor(ub_tensor **out, const ubp_item *item, const char *nam
                         "'%s' is a sequence of %lld: ask for one element, '%s/0' to '%s/%lld'",
                         name, (long long)held->n, name, name, (long long)held->n - 1);
     }
-    if (held->tensor->buffer)
+    if (held->tensor->buffer && held->tensor->dtype != UB_STRING) /* text belongs to the run */
         return ubp_tensor_handle(out, held->tensor, err);
     return ub_tensor_copy(out, held->tensor, err);
 }
@@ -69,6 +69,7 @@ ub_status ubp_session_items(ub_session *s, ubp_item **results, const int32_t *va
                         "values inside bodies and elements of lists are computed for one run of the"
                         " model: give %lld sample%s, not %lld",
                         (long long)(fixed > 0 ? fixed : 1), fixed > 1 ? "s" : "", (long long)n);
+    ubp_arena_reset(&s->strings); /* what came out of earlier runs has its own */
     ubp_ask ask = ubp_session_ask(s, values, n_values, n);
     ubp_control control = ubp_session_control(s);
     for (int i = 0; i < ask.n_given; i++)

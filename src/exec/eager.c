@@ -77,6 +77,7 @@ static ub_status item_of(stepper *e, int32_t v, ubp_item **out)
                                   e->err));
         e->items[v]->samples = fact->samples;
         ubp_tensor_move(e->items[v]->tensor, &fact->t);
+        UBP_TRY(ubp_strings_keep(e->items[v]->tensor, e->r->control->run.strings, e->err));
     }
     *out = e->items[v];
     return UB_OK;
