@@ -10,7 +10,7 @@
 
 static bool is_zero(const void *p, ub_dtype dtype)
 {
-    return ubp_is_float(dtype) ? ubp_read_f64(p, dtype) == 0 : ubp_read_i64(p, dtype) == 0;
+    return ubp_is_float(dtype) || ubp_is_narrow_float(dtype) ? ubp_read_f64(p, dtype) == 0 : ubp_read_i64(p, dtype) == 0;
 }
 
 /* The indices of what is not zero into dst [rank][n], or only how many there are (dst NULL). */
@@ -34,6 +34,8 @@ static int64_t non_zeros(const ub_tensor *t, int64_t *dst, int64_t n)
 static ub_status non_zero_infer(const ubp_call *c)
 {
     const ub_tensor *in = c->in[0];
+    if (in->dtype == UB_STRING)
+        return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "input 0 is string; numbers are supported");
     if (!in->data && ub_tensor_count(in) > 0)
         return UBP_NEEDS_DATA;
     int64_t dims[2] = {in->rank, non_zeros(in, NULL, 0)};

@@ -158,6 +158,9 @@ static ub_status unique_infer(const ubp_call *c)
     const unique_attr *attr = c->attr;
     const ub_tensor *in = c->in[0];
     int axis = 0;
+    if (!ubp_is_float(in->dtype) && !ubp_is_integer(in->dtype) && in->dtype != UB_BOOL)
+        return ubp_op_fail(c, UB_ERR_UNSUPPORTED, "input 0 is %s; numbers are supported",
+                           ub_dtype_name(in->dtype));
     if (!attr->flat)
         UBP_TRY(ubp_want_axis(c, attr->axis, in->rank, &axis));
     if (!in->data && ub_tensor_count(in) > 0)
