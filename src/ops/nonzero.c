@@ -10,7 +10,8 @@
 
 static bool is_zero(const void *p, ub_dtype dtype)
 {
-    return ubp_is_float(dtype) || ubp_is_narrow_float(dtype) ? ubp_read_f64(p, dtype) == 0 : ubp_read_i64(p, dtype) == 0;
+    return ubp_is_float(dtype) || ubp_is_narrow_float(dtype) ? ubp_read_f64(p, dtype) == 0
+                                                             : ubp_read_i64(p, dtype) == 0;
 }
 
 /* The indices of what is not zero into dst [rank][n], or only how many there are (dst NULL). */

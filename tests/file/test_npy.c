@@ -69,8 +69,10 @@ static void refuses_with_reason(void **state)
         {HEADER("'|O'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "'|O' is not supported: Python"},
         {HEADER("'<c8'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "complex"},
         {HEADER("'<f16'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "16, 32 or 64 bits"},
-        {HEADER("'<U3'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "text"},
-        {HEADER("'|S3'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "text"},
+        {HEADER("'<U0'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "characters"},
+        {HEADER("'<U3000000000'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "characters"},
+        {HEADER("'|S3x'", "False", "(2,)"), UB_ERR_FILE, "unknown dtype"},
+        {HEADER("'<U3'", "False", "(2,)"), UB_ERR_FILE, "truncated"},
         {HEADER("'<M8[s]'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "dates"},
         {HEADER("'|V2'", "False", "(2,)"), UB_ERR_UNSUPPORTED, "bfloat16"},
         {HEADER("[('a', '<f4')]", "False", "(2,)"), UB_ERR_UNSUPPORTED, "structured"},
@@ -319,6 +321,47 @@ static void saves_views_and_refuses_complex(void **state)
     ub_tensor_free(t);
 }
 
+/* np.array([["a", "x\u20ac"], ["", "\U0001f600!"]]), and np.array([b"ab", b"c"]) in Fortran order.
+ */
+static void text(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"a", "x\xe2\x82\xac", NULL, "\xf0\x9f\x98\x80!"};
+    static const uint32_t codes[] = {'a', 0, 'x', 0x20ac, 0, 0, 0x1f600, '!'};
+    const int64_t dims[] = {2, 2};
+    ub_error e = {0};
+    ub_tensor t, *back = NULL;
+    char *bytes = NULL;
+    size_t size = 0;
+    assert_int_equal(ub_tensor_wrap(&t, (void *)(uintptr_t)words, UB_STRING, 2, dims, &e), UB_OK);
+    assert_int_equal(ub_npy_format(&bytes, &size, &t, &e), UB_OK);
+    assert_int_equal(size, 128 + sizeof codes);
+    assert_non_null(
+        strstr(bytes + 10, "{'descr': '<U2', 'fortran_order': False, 'shape': (2, 2), }"));
+    assert_memory_equal(bytes + 128, codes, sizeof codes);
+    assert_int_equal(ub_npy_parse(&back, bytes, size, &e), UB_OK);
+    ub_string_free(bytes); /* the tensor has its own text */
+    assert_int_equal(back->dtype, UB_STRING);
+    assert_true(back->rank == 2 && back->dims[0] == 2 && back->dims[1] == 2);
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(ubp_string_at((const char **)back->data + i), ubp_string_at(&words[i]));
+    ub_tensor *column = NULL, *picked = NULL;
+    assert_int_equal(ub_tensor_index(&column, back, "[:, 1]", &e), UB_OK);
+    assert_int_equal(ub_tensor_index(&picked, back, "[[1, 0], 0]", &e), UB_OK);
+    ub_tensor_free(back); /* views and copies keep it */
+    assert_string_equal(ubp_string_at((char *)column->data + column->strides[0]), words[3]);
+    assert_string_equal(ubp_string_at(picked->data), "");
+    assert_string_equal(ubp_string_at((char *)picked->data + 8), "a");
+    ub_tensor_free(column);
+    ub_tensor_free(picked);
+    static const char fortran[] = "\x93NUMPY\1\0\x39\0{'descr': '|S2', 'fortran_order': True, "
+                                  "'shape': (2,), }\nabc\0";
+    assert_int_equal(ub_npy_parse(&back, fortran, sizeof fortran - 1, &e), UB_OK);
+    assert_string_equal(ubp_string_at(back->data), "ab");
+    assert_string_equal(ubp_string_at((char *)back->data + 8), "c");
+    ub_tensor_free(back);
+}
+
 /* What NumPy lacks is saved as the next type that has all its values. */
 static void saves_what_numpy_lacks(void **state)
 {
@@ -360,6 +403,7 @@ int main(void)
         cmocka_unit_test(survives_cuts_and_flips),
         cmocka_unit_test(large_files_are_mapped),
         cmocka_unit_test(saves_what_numpy_lacks),
+        cmocka_unit_test(text),
         cmocka_unit_test(errors_name_the_file),
         cmocka_unit_test(saves_views_and_refuses_complex),
     };

@@ -655,6 +655,8 @@ static const char *const exempt[] = {
     "NonZero",
     "NonMaxSuppression",
     "MaxUnpool",
+    "StringSplit",
+    "StringNormalizer",
     "DynamicQuantizeMatMul",
     "DynamicQuantizeLinear", /* mixing */
 };
