@@ -162,4 +162,27 @@ ubp_proto ubp_proto_sub(const ubp_proto *p, const ubp_proto_field *f);
 /* Next varint of a packed field. */
 ub_status ubp_proto_varint(ubp_proto *p, uint64_t *value, ub_error *err);
 
+/* ---- hdf5.c: what Keras writes of HDF5, reading only -------------------------------------------
+ */
+
+/* An open file. One thread at a time: looking things up counts how much was looked at. */
+typedef struct ubp_hdf5 ubp_hdf5;
+
+typedef enum ubp_hdf5_kind { UBP_HDF5_NONE, UBP_HDF5_GROUP, UBP_HDF5_DATASET } ubp_hdf5_kind;
+
+/* bytes must stay until it is closed; views point into them. */
+ub_status ubp_hdf5_open(ubp_hdf5 **out, const void *bytes, size_t size, ub_error *err);
+void ubp_hdf5_close(ubp_hdf5 *h); /* NULL is fine */
+/* What lies at "a/b/c"; "" is the root. */
+ubp_hdf5_kind ubp_hdf5_find(ubp_hdf5 *h, const char *path);
+/* A dataset: a view of the file's bytes at any address (buffer NULL), or a copy in arena. */
+ub_status ubp_hdf5_tensor(ub_tensor *out, ubp_hdf5 *h, const char *path, ubp_arena *arena,
+                          ub_error *err);
+/* The strings of an attribute, or of its parts name0, name1, ...; *n is 0 when there is none. */
+ub_status ubp_hdf5_strings(char ***out, size_t *n, ubp_hdf5 *h, const char *path, const char *name,
+                           ubp_arena *arena, ub_error *err);
+/* One string; *out NULL when there is none. */
+ub_status ubp_hdf5_string(char **out, ubp_hdf5 *h, const char *path, const char *name,
+                          ubp_arena *arena, ub_error *err);
+
 #endif
