@@ -45,7 +45,8 @@ static ub_status check_signature(const uint8_t *bytes, size_t size, ub_error *er
         const signature *s = &signatures[i];
         if (starts_with(bytes, size, s->at, s->bytes, s->size))
             return ubp_fail(err, UB_ERR_FILE,
-                            "not a model: starts with %s (%s); ONNX and .pt2 files are opened",
+                            "not a model: starts with %s (%s); ONNX, .pt2, .keras and .h5"
+                            " files are opened",
                             s->text, s->name);
     }
     return UB_OK;
@@ -94,15 +95,15 @@ static ub_status refuse_zip(const ubp_zip *z, ub_error *err)
     if (has_suffix(z, ".npy"))
         return ubp_fail(err, UB_ERR_FILE, "not a model: a NumPy .npz archive");
     return ubp_fail(err, UB_ERR_FILE,
-                    "not a model: a zip file of %d members, none of which a .pt2 file has",
+                    "not a model: a zip file of %d members, none of which a .pt2 or .keras file"
+                    " has",
                     ubp_zip_count(z));
 }
 
 static ub_status load_archive(ubp_loaded *out, const ubp_zip *z, ub_error *err)
 {
-    if (has_member(z, "config.json") &&
-        (has_member(z, "model.weights.h5") || has_member(z, "model.weights.json")))
-        return ubp_fail(err, UB_ERR_UNSUPPORTED, "a Keras model; this version does not open those");
+    if (ubp_keras_is(z))
+        return ubp_load_keras(out, z, err);
     if (ubp_pt2_is(z))
         return ubp_load_pt2(out, z, err);
     return refuse_zip(z, err);
@@ -128,8 +129,7 @@ static ub_status load_content(ubp_loaded *out, const char *folder, ub_error *err
     if (starts_with(bytes, size, 0, zip_signature, sizeof(zip_signature) - 1))
         return load_zip(out, err);
     if (starts_with(bytes, size, 0, hdf5_signature, sizeof(hdf5_signature) - 1))
-        return ubp_fail(err, UB_ERR_UNSUPPORTED,
-                        "an HDF5 file, as .h5 is; this version does not open those");
+        return ubp_load_keras_h5(out, bytes, size, err);
     UBP_TRY(check_signature(bytes, size, err));
     return ubp_load_onnx(out, folder, bytes, size, err);
 }

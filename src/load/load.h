@@ -20,7 +20,7 @@ typedef struct ubp_loaded {
 
 void ubp_loaded_release(ubp_loaded *l);
 
-/* Opens by content: ONNX, .pt2. path NULL: bytes only, no external data. */
+/* Opens by content: ONNX, .pt2, .keras, .h5. path NULL: bytes only, no external data. */
 ub_status ubp_load(ubp_loaded *out, const char *path, const void *bytes, size_t size,
                    ub_error *err);
 
@@ -38,6 +38,12 @@ ub_status ubp_load_onnx(ubp_loaded *out, const char *folder, const uint8_t *byte
  * views of out->file, which z was opened on. */
 bool ubp_pt2_is(const ubp_zip *z);
 ub_status ubp_load_pt2(ubp_loaded *out, const ubp_zip *z, ub_error *err);
+
+/* keras.c: the archive .keras, and the .h5 that holds a whole model. Weights are views of the
+ * bytes, which must stay (out->file; what had to be inflated joins out->external). */
+bool ubp_keras_is(const ubp_zip *z);
+ub_status ubp_load_keras(ubp_loaded *out, const ubp_zip *z, ub_error *err);
+ub_status ubp_load_keras_h5(ubp_loaded *out, const void *bytes, size_t size, ub_error *err);
 
 /* onnx_tensor.c: one TensorProto; raw data stays a view of bytes (buffer NULL) when it is aligned
  * and little-endian, else it is copied into arena. */

@@ -45,9 +45,11 @@ static void test_other_files(void **state)
     refuse_text("", 0, UB_ERR_FILE, "not a model: the file is empty");
     refuse_text("PK\3\4xxxxxxxx", 12, UB_ERR_FILE, "damaged zip file: Not a zip archive");
     refuse_text("\x89HDF\r\n\x1a\nxx", 10, UB_ERR_UNSUPPORTED,
-                "an HDF5 file, as .h5 is; this version does not open those");
-    refuse_text("{\"a\": 1}", 8, UB_ERR_FILE,
-                "not a model: starts with '{' (JSON text); ONNX and .pt2 files are opened");
+                "an HDF5 file with superblock 120, where Keras writes 0; save it again with Keras,"
+                " or with h5py's libver='earliest'");
+    refuse_text(
+        "{\"a\": 1}", 8, UB_ERR_FILE,
+        "not a model: starts with '{' (JSON text); ONNX, .pt2, .keras and .h5 files are opened");
     refuse_text("\x08\x0a", 2, UB_ERR_FILE, "not an ONNX model: there is no graph in it");
 }
 
