@@ -5,6 +5,8 @@ usage: make_seeds.py"""
 import io
 import json
 import pathlib
+import struct
+import zipfile
 
 import numpy as np
 import onnx
@@ -73,6 +75,15 @@ def safetensors():
     write('safetensors', 'huge.safetensors', file({'a': dict(a, shape=[2**62, 2**62])}, bytes(24)))
 
 
+def keras_models():
+    """The length of config.json, that, and model.weights.h5: see fuzz_keras.c."""
+    data = pathlib.Path(__file__).parents[1] / 'tests/data/keras'
+    for name in ('conv_seed', 'crossed_names', 'nested', 'lstm_masked', 'misc', 'transformer'):
+        with zipfile.ZipFile(data / f'{name}.keras') as z:
+            config, h5 = z.read('config.json'), z.read('model.weights.h5')
+        write('keras', name, struct.pack('<I', len(config)) + config + h5)
+
+
 def weights():
     tensors = [numpy_helper.from_array(np.arange(6, dtype=np.float32).reshape(2, 3), 'raw')]
     for dtype in (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 17, 22):
@@ -132,5 +143,6 @@ one_case_each()
 weights()
 old_opsets()
 arrays()
+keras_models()
 safetensors()
 texts()
