@@ -356,7 +356,19 @@ static void refuse_training(ubp_keras_call *c)
                            " the other samples; save the model without it");
 }
 
-/* A class that there is no builder for. */
+/* A class of the user's, maybe with the name of one of Keras': its module is null or not Keras'. An
+ * .h5 says no modules; classes have their package before the name there. */
+static bool is_custom(const json_t *entry)
+{
+    const json_t *module = json_object_get(entry, "module");
+    const char *name = json_string_value(module);
+    if (name && strncmp(name, "tf_", 3) == 0) /* Keras 2 beside Keras 3 */
+        name += 3;
+    return module &&
+           !(name && strncmp(name, "keras", 5) == 0 && (name[5] == '.' || name[5] == '\0'));
+}
+
+/* A class that there is no builder for, or whose builder is not meant. */
 static void refuse_class(ubp_keras_call *c)
 {
     const char *registered = ubp_keras_text(c->layer->entry, "registered_name", c->layer->type);
@@ -364,7 +376,7 @@ static void refuse_class(ubp_keras_call *c)
         ubp_keras_fail(c, UB_ERR_UNSUPPORTED,
                        "it holds marshalled Python code, which is never run; use keras.ops in place"
                        " of Lambda, or export the model as ONNX");
-    else if (strchr(registered, '>'))
+    else if (strchr(registered, '>') || is_custom(c->layer->entry))
         ubp_keras_fail(c, UB_ERR_UNSUPPORTED,
                        "it is of the custom class %.100s, whose code is not in the file; export the"
                        " model as ONNX",
@@ -385,7 +397,7 @@ static void build_nodes(ubp_keras_call *c, int depth)
     }
     const ubp_keras_builder build =
         l->is_op ? ubp_keras_find_op(l->type) : ubp_keras_find_layer(l->type);
-    if (!build) {
+    if (!build || is_custom(l->entry)) {
         refuse_class(c);
         return;
     }

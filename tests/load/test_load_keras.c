@@ -47,6 +47,11 @@ static void test_refused(void **state)
          "layer 'my_scale' (Scale): it is of the custom class pkg>Scale, whose code is not in the"
          " file; export the model as ONNX",
          UB_ERR_UNSUPPORTED},
+        {"refuse_custom_dense.keras",
+         "layer 'dense' (Dense): it is of the custom class pkg>Dense, whose code is not in the "
+         "file;"
+         " export the model as ONNX",
+         UB_ERR_UNSUPPORTED},
         {"refuse_subclassed.keras",
          "this is a subclassed model (class Sub): the file has its weights but not how its layers"
          " are connected; build the model as Functional or Sequential, or export it as ONNX",
