@@ -316,6 +316,7 @@ UBP_KERAS_BUILDER(additive_attention);
 UBP_KERAS_BUILDER(dense);
 UBP_KERAS_BUILDER(einsum_dense);
 UBP_KERAS_BUILDER(layer_scale);
+UBP_KERAS_BUILDER(custom_scale);
 UBP_KERAS_BUILDER(embedding);
 UBP_KERAS_BUILDER(masking);
 UBP_KERAS_BUILDER(add);

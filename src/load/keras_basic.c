@@ -62,6 +62,18 @@ UBP_KERAS_BUILDER(layer_scale)
     ubp_k_give(c, ubp_k_two(c, "Mul", ubp_k_input(c), ubp_keras_weight(c, "", NULL, 0, "gamma")));
 }
 
+/* x + y * scale: of keras.applications' InceptionResNetV2. */
+UBP_KERAS_BUILDER(custom_scale)
+{
+    const double scale = ubp_keras_number(c->config, "scale", 1);
+    if (c->n_x != 2) {
+        ubp_keras_fail(c, UB_ERR_FILE, "it is called with %d tensors, expected 2", c->n_x);
+        return;
+    }
+    const kt x = ubp_k_input(c), y = ubp_k_input_as_is(c, 1);
+    ubp_k_give(c, ubp_k_two(c, "Add", x, ubp_k_with(c, "Mul", y, scale)));
+}
+
 /* ---- Embedding, Masking ---------------------------------------------------------------------- */
 
 static ubp_keras_mask *mask_rule(ubp_keras_call *c, kt source, double number, bool whole)

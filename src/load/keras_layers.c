@@ -13,6 +13,7 @@ static const struct {
 } layers[] = {
     {"Dense", ubp_keras_dense, true},
     {"EinsumDense", ubp_keras_einsum_dense, false},
+    {"CustomScaleLayer", ubp_keras_custom_scale, false},
     {"LayerScale", ubp_keras_layer_scale, false},
     {"Embedding", ubp_keras_embedding, false},
     {"Masking", ubp_keras_masking, false},

@@ -93,6 +93,12 @@ static bool ends_in(const char *path, const char *name)
     return strncmp(last, name, n) == 0 && (last[n] == '\0' || last[n] == ':');
 }
 
+static bool is_nameless(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strncmp(slash ? slash + 1 : path, "variable", 8) == 0;
+}
+
 /* Whether the components of parts are in path, in their order. */
 static bool has_parts(const char *path, const char *parts)
 {
@@ -126,6 +132,11 @@ static ub_status name_of(ubp_keras *k, const ubp_keras_layer *l, const char *par
             continue;
         snprintf(out, size, "model_weights/%.400s/%.500s", g->name, g->names[i]);
         g->used[i] = *found = true;
+    }
+    /* A layer's only variable may have no name of its own: "variable", "variable_1". */
+    if (!*found && g->n == 1 && !g->used[0] && !*parts && is_nameless(g->names[0])) {
+        snprintf(out, size, "model_weights/%.400s/%.500s", g->name, g->names[0]);
+        g->used[0] = *found = true;
     }
     return UB_OK;
 }

@@ -21,9 +21,10 @@ SAMPLE, AT_ONCE = 1, 250
 def applications():
     """{name: constructor}, in the order of their names."""
     found = {}
+    broken = {"NASNetMobile"}  # refused by Keras' own PyTorch backend
     for name in sorted(dir(keras.applications)):
         make = getattr(keras.applications, name)
-        if name[0].isupper() and callable(make):
+        if name[0].isupper() and callable(make) and name not in broken:
             found[name] = make
     return found
 
@@ -37,8 +38,11 @@ def build(name, make):
     for w in model.weights:
         if w.path.endswith(("moving_mean", "beta", "bias")):
             w.assign(rng.standard_normal(w.shape).astype("float32") * 0.1)
-        elif w.path.endswith(("moving_variance", "gamma")):
+        elif w.path.endswith("moving_variance"):
             w.assign(rng.uniform(0.7, 1.4, w.shape).astype("float32"))
+        elif w.path.endswith(("gamma", "variable")):
+            # Small, or untrained residual networks grow without bound and multiply rounding errors.
+            w.assign(rng.uniform(0.3, 0.6, w.shape).astype("float32"))
     return model, rng.uniform(0, 255, (2, side, side, 3)).astype("float32") / 64 - 2
 
 
@@ -76,7 +80,7 @@ def one(unbatch, name, make, folder):
         path = folder / f"{name}.{suffix}"
         model.save(path)
         worst, where, took = compare(unbatch, path, [l.name for l in layers], truth, folder)
-        ok = worst is not None and worst <= 1e-3
+        ok = worst is not None and worst <= 1e-4
         good = good and ok
         found = f"{worst:.1e}" if worst is not None else "-"
         print(f"| {name} | .{suffix} | {path.stat().st_size / 1e6:.0f} MB | {len(layers)} | {found} | "
