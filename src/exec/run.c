@@ -89,23 +89,61 @@ static ub_status step(const ubp_plan_step *s, const ubp_run *run, void *scratch,
     return st;
 }
 
-static ub_status run_steps(ubp_plan *p, const ubp_control *c, void *scratch, ub_error *err)
+/* The processor's "invalid" mark over the steps of a run: whose kernels need it looked at. */
+typedef struct watch {
+    bool marked;  /* the mark may be up already, from what ran before */
+    bool pending; /* it was lowered, and kernels that raise it ran since */
+    int threads;
+} watch;
+
+/* A team of more than two may lose threads, and their marks, to a smaller one: look at once. */
+enum { SAFE_TEAM = 2 };
+
+/* Both return whether a NaN may have been lost. */
+static bool look_before(watch *w, bool watches)
 {
-    bool marked = true; /* perhaps, by what ran before */
-    for (size_t i = 0; i < p->n_steps; i++) {
+    if (watches) {
+        if (w->marked)
+            ubp_invalid_raised(w->threads);
+        w->marked = false;
+        return false;
+    }
+    const bool raised = w->pending && ubp_invalid_raised(w->threads);
+    w->pending = false;
+    w->marked = true;
+    return raised;
+}
+
+static bool look_behind(watch *w, bool watches)
+{
+    if (watches && w->threads > SAFE_TEAM)
+        return ubp_invalid_raised(w->threads);
+    w->pending = w->pending || watches;
+    return false;
+}
+
+/* *lost: a kernel may have turned a NaN into a number; what was computed is void. */
+static ub_status run_steps(ubp_plan *p, const ubp_control *c, void *scratch, bool *lost,
+                           ub_error *err)
+{
+    watch w = {.marked = true, .threads = c->run.threads};
+    *lost = false;
+    for (size_t i = 0; i < p->n_steps && !*lost; i++) {
         const ubp_fast *fast = p->steps[i].fast;
-        if (fast && ubp_fast_watches(fast) && marked && !c->run.careful)
-            ubp_invalid_raised(c->run.threads);
-        marked = !fast || !ubp_fast_watches(fast);
+        const bool watches = fast && ubp_fast_watches(fast) && !c->run.careful;
         if (ubp_run_cancelled(&c->run))
             return ubp_fail(err, UB_ERR_CANCELLED, "interrupted");
+        *lost = look_before(&w, watches);
         double start = c->step_ms ? ubp_now_ms() : 0;
         UBP_TRY(step(&p->steps[i], &c->run, scratch, err));
         if (c->step_ms)
             c->step_ms[i] = ubp_now_ms() - start;
+        *lost = look_behind(&w, watches) || *lost;
         if (c->progress)
             c->progress((double)(i + 1) / (double)p->n_steps, c->payload);
     }
+    if (w.pending && !*lost)
+        *lost = ubp_invalid_raised(w.threads);
     return UB_OK;
 }
 
@@ -139,11 +177,12 @@ ub_status ubp_plan_run(ub_tensor **results, ubp_plan *p, const ubp_given *given,
     void *scratch = w->memory ? (char *)w->memory + p->arena_bytes : NULL;
     ubp_control c = *control;
     c.run.careful = p->careful;
+    bool lost = false;
     if (st == UB_OK)
-        st = run_steps(p, &c, scratch, err);
-    if (st == UBP_SUSPECT) {
+        st = run_steps(p, &c, scratch, &lost, err);
+    if (st == UB_OK && lost) {
         p->careful = c.run.careful = true;
-        st = run_steps(p, &c, scratch, err);
+        st = run_steps(p, &c, scratch, &lost, err);
     }
     ubp_threads_leave(threads);
     for (int i = 0; i < p->n_wanted; i++)

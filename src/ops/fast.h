@@ -36,11 +36,6 @@ typedef struct ubp_post {
 
 typedef struct ubp_fast ubp_fast;
 
-/* Returned by ubp_fast_run() when a post that was done inside the kernel may have met a NaN, which
- * it would have turned into a number: what this run computed is void, residuals included. All is
- * run again with run->careful, and gives the bits it gives without the short cut. */
-#define UBP_SUSPECT ((ub_status)1002)
-
 /*
  * Prepares a kernel for this call. In: call->in have dims, dtype and their present strides;
  * constants have data too (they outlive the kernel). Out: want[i] is the layout input i must have
@@ -55,7 +50,10 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
 /* Runs it on call->in, call->out, in the layouts agreed; scratch is 64-byte aligned. Weights are
  * packed on the first run and kept in the session's ubp_onednn, shared by all plans. */
 ub_status ubp_fast_run(ubp_fast *f, const ubp_call *call, void *scratch);
-/* Whether ubp_fast_run() looks at the mark of ubp_invalid_raised(); lower it before. */
+/* Whether a post is done inside the kernel that turns a NaN into a number, but raises the mark of
+ * ubp_invalid_raised() when it meets one. Lower the mark before the run and look at it afterwards,
+ * before fewer threads run anything: if it is up, what was computed is void, residuals included.
+ * Then run all again with run->careful, which gives the bits of the posts as they are apart. */
 bool ubp_fast_watches(const ubp_fast *f);
 void ubp_fast_free(ubp_fast *f);
 /* oneDNN's name of the implementation, for profiles. */

@@ -19,7 +19,7 @@ typedef struct ubp_run {
     ubp_arena *scratch;         /* for temporary buffers; reset after each node */
     ubp_arena *strings;         /* the text of strings that are made; stays until the run is over */
     struct ubp_onednn *onednn;  /* NULL: reference kernels only */
-    bool careful;               /* posts as passes of their own; see UBP_SUSPECT in fast.h */
+    bool careful;               /* posts as passes of their own; see ubp_fast_watches() */
 } ubp_run;
 
 /* One call of an operator. */

@@ -134,7 +134,7 @@ typedef struct ubp_plan {
     int32_t *wanted; /* [n_wanted] slots */
     int n_wanted;
     size_t arena_bytes, own_bytes, scratch_bytes;
-    bool careful; /* a run met a NaN, see UBP_SUSPECT */
+    bool careful; /* a run met a NaN, see ubp_fast_watches() */
 } ubp_plan;
 
 /* Takes facts over, also on failure. onednn may be NULL. */

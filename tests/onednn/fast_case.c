@@ -269,8 +269,8 @@ float *fc_fast(const fast_case *c, ubp_onednn *d, const fast_run *r, int64_t *co
     int old = ubp_threads_enter(threads);
     ubp_invalid_raised(threads);
     st = ubp_fast_run(f, &call, memory);
-    fc_suspected = st == UBP_SUSPECT;
-    if (fc_suspected) {
+    fc_suspected = ubp_fast_watches(f) && ubp_invalid_raised(threads);
+    if (st == UB_OK && fc_suspected) {
         if (r->sum)
             fill_residual(&out, r->first);
         run.careful = true;

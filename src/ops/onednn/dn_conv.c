@@ -166,7 +166,10 @@ static ub_status pick_threads(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t 
                               const ubp_call *call)
 {
     const size_t most = (size_t)4 << 20;
-    for (int threads = UBP_DN_THREADS;; threads /= 4) {
+    bool window = false;
+    for (int i = 0; i < UBP_DN_SPATIAL; i++)
+        window = window || spec->kernel[i] > 1;
+    for (int threads = window ? UBP_DN_WINDOW_THREADS : UBP_DN_THREADS;; threads /= 4) {
         spec->threads = threads;
         UBP_TRY(sum ? pick_with_sum(f, spec, macs, call) : pick(f, spec, macs, call));
         if (f->prim->scratch_bytes <= most || threads <= 2)

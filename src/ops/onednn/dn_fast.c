@@ -8,7 +8,7 @@
  * Clip have the same bits inside the primitive but for one thing: they are vmaxps and vminps, which
  * turn a NaN into a number. These two raise the processor's "invalid" mark when they meet one, and
  * so does any arithmetic that makes one. The mark is looked at after each such primitive; if it is
- * up, everything is run again with posts as passes of their own (UBP_SUSPECT).
+ * up, everything is run again with posts as passes of their own (exec/run.c).
  */
 #include "ops/onednn/onednn.h"
 

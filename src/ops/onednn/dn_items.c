@@ -76,10 +76,7 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
         st = ubp_dn_execute(f, it->prim, slot, f->serial ? 1 : threads);
     if (st != dnnl_success)
         return st == dnnl_out_of_memory ? UB_ERR_MEMORY : UB_ERR_INTERNAL;
-    const bool acting = it->prim == f->acting;
-    if (acting && ubp_invalid_raised(f->serial ? 1 : threads))
-        return UBP_SUSPECT;
-    return ubp_dn_run_posts(f, it->call, acting, dst, f->post_count, threads);
+    return ubp_dn_run_posts(f, it->call, it->prim == f->acting, dst, f->post_count, threads);
 }
 
 /* Samples [begin, end), each by one thread. */
@@ -101,8 +98,6 @@ static void run_part(void *arg, int64_t begin, int64_t end)
 
 static ub_status failed(const items *it, ub_status st)
 {
-    if (st == UBP_SUSPECT)
-        return st;
     if (st == UB_ERR_CANCELLED)
         return UBP_CANCELLED(it->call);
     return ubp_dn_fail(it->call, st == UB_ERR_MEMORY ? dnnl_out_of_memory : dnnl_runtime_error,

@@ -30,6 +30,7 @@ typedef struct product {
     ub_tensor a, b, dst;
     const ub_tensor *bias; /* [N] or NULL */
     bool constant;         /* b */
+    bool stack;            /* b is a stack of matrices, perhaps one a sample */
 } product;
 
 /* t with dims of 1 in front, up to rank. */
@@ -88,6 +89,7 @@ static bool matmul_product(product *p, const ubp_call *call, const ub_tensor *a,
     p->b = *b;
     p->dst = *call->out[0];
     p->constant = b->data != NULL;
+    p->stack = b->rank > 2;
     if (p->b.rank == 1) {
         append_one(&p->b);
         append_one(&p->dst);
@@ -278,12 +280,13 @@ static ub_status pick_rows(ubp_fast *f, ubp_dn_spec *spec, int64_t rows, int64_t
     return st == UBP_DECLINED ? UB_OK : st;
 }
 
-/* A 1x1 convolution over an image of one line: rows are pixels, K and N are channels. */
+/* A 1x1 convolution over an image of one line: rows are pixels, K and N are channels. Not for a
+ * stack: one of a single matrix may be a batch of one, and one of several is not served. */
 static ub_status as_convolution(ubp_fast *f, const product *p, const ubp_call *call)
 {
     ubp_dn_spec spec;
     ubp_dn_operand a, b;
-    if (!p->constant || p->a.rank != 2 || layout_of(&a, &p->a) != PLAIN ||
+    if (!p->constant || p->stack || p->a.rank != 2 || layout_of(&a, &p->a) != PLAIN ||
         !ubp_dn_operand_of(&b, &p->b))
         return UBP_DECLINED;
     int64_t k = a.dims[1], n = b.dims[1];

@@ -17,8 +17,15 @@
 #include "ops/attrs.h"
 #include "ops/fast.h"
 
-/* Threads that primitives are created for, whatever the session has. */
-enum { UBP_DN_THREADS = 32, UBP_DN_SPATIAL = 3, UBP_DN_RANK = 6, UBP_DN_NAME = 64 };
+/* Threads that primitives are created for, whatever the session has; convolutions with kernels over
+ * 1x1 do better with fewer (ResNet-50 on two threads: 9.0 ms for 32, 8.8 for 16, 8.8 for 2). */
+enum {
+    UBP_DN_THREADS = 32,
+    UBP_DN_WINDOW_THREADS = 16,
+    UBP_DN_SPATIAL = 3,
+    UBP_DN_RANK = 6,
+    UBP_DN_NAME = 64
+};
 
 /* ---- dn_api.c: what differs between oneDNN 2 and 3 ---------------------------------------------
  */
