@@ -107,8 +107,8 @@ def large_files_are_mapped(tool):
 
 
 def what_numpy_has_and_we_do_not(tool):
-    cases = {"object": np.array([None, 1]), "complex": np.zeros(2, "c8"), "text": np.array(["ab", "c"]),
-             "bytes": np.array([b"ab"]), "dates": np.zeros(2, "M8[s]"), "spans": np.zeros(2, "m8[s]"),
+    cases = {"object": np.array([None, 1]), "complex": np.zeros(2, "c8"),
+             "dates": np.zeros(2, "M8[s]"), "spans": np.zeros(2, "m8[s]"),
              "structured": np.zeros(2, "f4,i4"), "raw": np.zeros(2, "V2"), "long double": np.zeros(2, "g")}
     for name, a in cases.items():
         np.save("i.npy", a, allow_pickle=True)
@@ -116,6 +116,19 @@ def what_numpy_has_and_we_do_not(tool):
         assert answer[0] == "4" and "not supported" in answer[2], (name, answer)
         assert answer[2].startswith("cannot read 'i.npy': "), answer
     return f"{len(cases)} dtypes"
+
+
+def text(tool):
+    """Text and bytes become strings, and are written as NumPy's text."""
+    cases = [np.array(["ab", "c"]), np.array([["", "\u00e9\u4e2d"], ["x" * 40, "\U0001f600"]]), np.array([b"ab", b"c"])]
+    for a in cases:
+        np.save("i.npy", a)
+        answer = tool("npy", "i.npy", "o.npy")
+        assert answer[:2] == ["0", "string"], answer
+        back = np.load("o.npy")
+        assert back.dtype.kind == "U" and back.shape == a.shape, (a, back)
+        assert (back == a.astype(back.dtype)).all(), (a, back)
+    return f"{len(cases)} arrays"
 
 
 def npz_of_every_kind(tool):
@@ -186,5 +199,5 @@ if __name__ == "__main__":
     path = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        run([npy_of_every_kind, random_npy, large_files_are_mapped, what_numpy_has_and_we_do_not,
+        run([npy_of_every_kind, random_npy, large_files_are_mapped, what_numpy_has_and_we_do_not, text,
              npz_of_every_kind, damaged_npz, odd_npz], Tool(path))
