@@ -26,9 +26,11 @@ head -n 7 "$dir/out.txt"
 echo "   ..."
 
 echo
-echo "A deep layer's input, for the same digit, from the files of both PyTorch exporters."
-show get digits.onnx 'fc2:in[4, :8]' -x digits.npy
-show get digits.torchscript.onnx 'fc2:in[4, :8]' -x digits.npy
+echo "A deep layer's input, for the same digit, by the same name, from the files of PyTorch (both ONNX"
+echo "exporters, torch.export) and of Keras (two formats; a twin with the channels last)."
+for file in digits.onnx digits.torchscript.onnx digits.pt2 digits.keras digits.h5; do
+    show get "$file" 'fc2:in[4, :8]' -x pictures/
+done
 
 echo
 echo "The same sample in a batch of 16 and in a batch of 32: the same bits."
