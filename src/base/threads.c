@@ -93,13 +93,15 @@ bool ubp_invalid_here(void)
 
 bool ubp_invalid_raised(int threads)
 {
-    bool raised = false;
 #ifdef _OPENMP
+    bool raised = false;
     if (threads > 1) {
 #pragma omp parallel num_threads(threads) reduction(|| : raised)
         raised = ubp_invalid_here();
         return raised;
     }
+#else
+    (void)threads;
 #endif
     return ubp_invalid_here();
 }
