@@ -30,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         abort();
     for (int i = 0; s && i < ub_safetensors_count(s); i++)
         sum += sum_bytes(ub_safetensors_tensor(s, i));
+    (void)sum;
     ub_safetensors_free(s);
     ubp_buffer_unref(file);
     return 0;

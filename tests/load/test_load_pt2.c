@@ -263,6 +263,7 @@ static bool try_open(const uint8_t *bytes, size_t size)
         for (size_t i = 0; i < l.graph->n_values; i++)
             if (l.graph->values[i].constant)
                 sum += sum_bytes(l.graph->values[i].constant);
+        (void)sum;
         ubp_loaded_release(&l);
         return true;
     }
