@@ -7,9 +7,11 @@ PREFIX ?= /usr/local
 PYTHON ?= python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-PACKAGES := build-essential cmake ninja-build pkg-config libdnnl-dev libnanopb-dev libzip-dev \
-            libjansson-dev libspng-dev libturbojpeg0-dev libcmocka-dev \
-            clang clang-format libomp-dev libclang-rt-dev python3 python3-venv
+BUILD_PACKAGES := build-essential cmake ninja-build pkg-config libdnnl-dev libnanopb-dev \
+                  libzip-dev libjansson-dev libspng-dev libturbojpeg0-dev
+TEST_PACKAGES := libcmocka-dev clang clang-format libomp-dev libclang-rt-dev python3 python3-venv
+# Without cmocka there is a command and a library, and no tests.
+TESTS = $(shell pkg-config --exists cmocka 2>/dev/null && echo ON || echo OFF)
 VENV := $(BUILD)/venv
 
 .PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench bench-bits \
@@ -22,11 +24,11 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 deps: ## install the Debian packages that are missing (with sudo where not root)
-	@scripts/deps.sh "$(SUDO)" $(PACKAGES)
+	@scripts/deps.sh "$(SUDO)" $(BUILD_PACKAGES) $(TEST_PACKAGES)
 
 configure:
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release \
-	    -DUB_PYTHON=$(abspath $(VENV))/bin/python >$(BUILD).configure.log 2>&1 || \
+	    -DUNBATCH_TESTS=$(TESTS) -DUB_PYTHON=$(abspath $(VENV))/bin/python >$(BUILD).configure.log 2>&1 || \
 	    { cat $(BUILD).configure.log; rm -f $(BUILD).configure.log; exit 1; }
 	@rm -f $(BUILD).configure.log
 
@@ -36,8 +38,10 @@ build: configure ## Release build in build/
 venv: ## the Python packages the tests compare with, in build/venv
 	@scripts/venv.sh $(VENV) tests/requirements.txt tests/flow/networks.txt
 
-demo: deps ## build, and run the main job on a trained model and real pictures
-	@$(MAKE) --no-print-directory build
+demo: ## install what building needs, build, run the main job on a trained model and real pictures
+	@scripts/deps.sh "$(SUDO)" $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory configure
+	@cmake --build $(BUILD) -j $(JOBS) --target unbatch_cli
 	@examples/demo.sh $(BUILD)/bin/unbatch
 
 test: deps ## everything: Release, without oneDNN, sanitizers, clang

@@ -17,7 +17,7 @@ run() {
     select=$3
     shift 3
     echo "== $name"
-    if ! cmake -S . -B "$folder" -G Ninja -DUB_PYTHON="$python" "$@" >"$folder.log" 2>&1 ||
+    if ! cmake -S . -B "$folder" -G Ninja -DUNBATCH_TESTS=ON -DUB_PYTHON="$python" "$@" >"$folder.log" 2>&1 ||
         ! cmake --build "$folder" -j "$jobs" >>"$folder.log" 2>&1; then
         tail -n 40 "$folder.log"
         echo "$name does not build"
