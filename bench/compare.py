@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import page as pages
 from rounds import Command, Worker, interleave
 
 HERE = pathlib.Path(__file__).parent
@@ -24,45 +25,7 @@ def peer(*arguments):
     return [sys.executable, str(HERE / "peers.py"), *map(str, arguments)]
 
 
-def number(x):
-    return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
-
-
-class Page:
-    """The Markdown that is printed as it grows and written at the end."""
-
-    def __init__(self):
-        self.lines = []
-
-    def add(self, text=""):
-        self.lines.append(text)
-        print(text, flush=True)
-
-    def table(self, head, rows):
-        self.add("| " + " | ".join(head) + " |")
-        self.add("|---" + "|---:" * (len(head) - 1) + "|")
-        for row in rows:
-            self.add("| " + " | ".join(row) + " |")
-        self.add()
-
-    def times(self, times, ours, unit="ms", extra=None):
-        """One row an engine, and how many times ours it takes."""
-        rows = []
-        for name in times.medians:
-            middle, low, high = times.ratio(name, ours)
-            rows.append([name, number(times.best[name]), number(times.median(name)),
-                         "1" if name == ours else f"{middle:.2f} ({low:.2f} to {high:.2f})"]
-                        + ([extra(name)] if extra else []))
-        self.table(["", f"best, {unit}", f"median, {unit}", f"times {ours}'s (over the rounds)"]
-                   + (["peak memory, MB"] if extra else []), rows)
-        if times.disturbed:
-            self.add(f"{times.disturbed} of {times.bursts} bursts were disturbed by other "
-                     "processes on the machine.")
-            self.add()
-
-    def goal(self, text, reached):
-        self.add(f"Goal: {text}: {'reached' if reached else 'not reached'}.")
-        self.add()
+ENGINES = ("onnxruntime", "openvino", "torch", "torch-channels-last")
 
 
 class Bench:
@@ -70,7 +33,7 @@ class Bench:
         self.build, self.rounds, self.threads = build, rounds, threads
         self.folder = build / "bench"
         self.unbatch = build / "bin" / "unbatch"
-        self.page = Page()
+        self.page = pages.Page()
 
     def file(self, name):
         return self.folder / name
@@ -86,9 +49,86 @@ class Bench:
                         self.file(f"{name}.batch{batch}.npy"), "-o",
                         self.file(f"{name}.batch{batch}.unbatch.npy")], check=True)
 
+    def ours(self, name, batch, calls, *patterns, as_name="unbatch"):
+        program = self.build / "bin" / "bench" / "bench_get"
+        return Worker(as_name, [program, self.file(f"{name}.onnx"),
+                                self.file(f"{name}.batch{batch}.npy"), self.threads, *patterns],
+                      calls)
+
+    def theirs(self, engine, name, batch, calls):
+        return Worker(engine, peer(engine, self.folder, name, batch, self.threads), calls)
+
+    def title(self, title, text):
+        self.page.add(f"## {title}")
+        self.page.add()
+        self.page.add(text)
+        self.page.add()
+
     # ---- the figures -------------------------------------------------------------------------
 
+    def network(self, name, title, batch, calls, share):
+        """All outputs of a network, warm."""
+        workers = [self.ours(name, batch, calls, "@outputs")]
+        workers += [self.theirs(e, name, batch, calls) for e in ENGINES]
+        times = interleave(workers, self.rounds)
+        self.get(name, batch)
+        gap = self.agree(*(f"{name}.batch{batch}.{e}.npy" for e in ["onnxruntime", "unbatch"]))
+        self.title(title, f"All outputs, warm, {self.threads} threads, float32, bursts of {calls} "
+                          f"runs. unbatch and onnxruntime differ by {gap:.0e} of the largest "
+                          "value.")
+        self.page.times(times, "unbatch")
+        self.page.goal(title, times, share, ENGINES)
+
+    def resnet(self):
+        self.network("resnet50", "ResNet-50, 1 picture", 1, 15, 0.75)
+
+    def resnet32(self):
+        self.network("resnet50", "ResNet-50, 32 pictures", 32, 1, 0.95)
+
+    def mobilenet(self):
+        self.network("mobilenetv2", "MobileNetV2, 1 picture", 1, 50, 0.9)
+
+    def vit(self):
+        self.network("vit", "ViT-B/16, 1 picture", 1, 5, 0.85)
+
+    def encoder(self):
+        self.network("encoder", "MiniLM-sized encoder, 8 x 128 tokens", 8, 5, 0.95)
+
+    def lstm(self):
+        self.network("lstm", "2-layer LSTM, 8 x 100 steps", 8, 20, 0.95)
+
+    def unet(self):
+        self.network("unet", "U-Net, 8 pictures", 8, 3, 0.95)
+
+    def every(self):
+        title, calls = "ResNet-50, every layer's output kept", 10
+        peers = ["torch-hooks", "torch-hooks-channels-last", "onnxruntime-all"]
+        workers = [self.ours("resnet50", 1, calls, "**")]
+        workers += [self.theirs(e, "resnet50", 1, calls) for e in peers]
+        times = interleave(workers, self.rounds)
+        self.title(title, f"One picture, warm. `get '**'` for unbatch, a hook on every module for "
+                          "PyTorch, every node's output an output for onnxruntime (both of these "
+                          "run BatchNorm folded into the convolutions, as the file has it; PyTorch "
+                          f"runs it as layers). Bursts of {calls} runs.")
+        self.page.times(times, "unbatch")
+        self.page.goal(title, times, 0.6, peers)
+
+    def warm(self):
+        title = "One layer's input, one sample of 32, warm"
+        calls, whole = 30, 2
+        workers = [self.ours("resnet50", 32, calls, LAYER),
+                   self.theirs("onnxruntime-inner", "resnet50", 32, whole),
+                   self.theirs("onnxruntime-cut", "resnet50", 32, calls)]
+        times = interleave(workers, self.rounds)
+        self.title(title, f"`{LAYER}` of ResNet-50 and a batch of 32: `ub_get()`; onnxruntime with "
+                          "the inner tensor as an output, whole batch, sliced; and the model cut "
+                          "by hand at that tensor, run on the one sample.")
+        self.page.times(times, "unbatch")
+        self.page.goal(f"{title}; whole batch", times, 0.015, ["onnxruntime-inner"])
+        self.page.goal(f"{title}; model cut by hand", times, 1.05, ["onnxruntime-cut"])
+
     def cold(self):
+        title = "One layer's input, one sample of 32, cold process"
         model, x = self.file("resnet50.onnx"), self.file("resnet50.batch32.npy")
         script = [sys.executable, HERE / "cold_onnxruntime.py"]
         engines = [
@@ -99,78 +139,57 @@ class Bench:
             Command("onnxruntime, model cut by hand", [*script, "knowing", model, NODE, x, 4,
                                                        self.file("cold.knowing.npy")])]
         times = interleave(engines, self.rounds)
-        memory = {e.name: max(e.memory) for e in engines}
         gap = self.agree("cold.usual.npy", "cold.unbatch.npy", "cold.knowing.npy")
-        page = self.page
-        page.add("## One layer's input for one sample, from a cold process")
-        page.add()
-        page.add(f"`unbatch get resnet50.onnx '{LAYER}' -x batch32.npy -o fifth.npy` against a "
-                 "Python script with onnx and onnxruntime that makes the inner tensor an output, "
-                 "runs the batch of 32 and slices the result; and against one by somebody who cuts "
-                 "the model and feeds the one sample (`bench/cold_onnxruntime.py`). The whole "
-                 "process from start to exit, files in the page cache. The results differ by "
-                 f"{gap:.0e} of the largest value at most.")
-        page.add()
-        page.times(times, "unbatch", extra=lambda name: number(memory[name]))
-        page.goal("at least 15 times faster than the usual script, under 150 MB, within 1e-4",
-                  times.ratio("onnxruntime", "unbatch")[0] >= 15 and memory["unbatch"] < 150
-                  and gap <= 1e-4)
-
-    def network(self, name, title, batch, calls, goal=None):
-        engines = ["onnxruntime", "openvino", "torch", "torch-channels-last"]
-        model, x = self.file(f"{name}.onnx"), self.file(f"{name}.batch{batch}.npy")
-
-        def read(text):
-            run = json.loads(text)
-            return run["min_ms"], run["median_ms"]
-        workers = [Command("unbatch", [self.unbatch, "bench", model, "-x", x, "-n", calls,
-                                       "--threads", self.threads, "--json"], read)]
-        workers += [Worker(e, peer(e, self.folder, name, batch, self.threads), calls)
-                    for e in engines]
-        times = interleave(workers, self.rounds)
-        self.get(name, batch)
-        gap = self.agree(*(f"{name}.batch{batch}.{e}.npy" for e in ["onnxruntime", "unbatch"]))
-        self.page.add(f"## {title}")
-        self.page.add()
-        self.page.add(f"All outputs, {self.threads} threads, float32, bursts of {calls} runs. "
-                      f"unbatch and onnxruntime differ by {gap:.0e} of the largest value.")
-        self.page.add()
+        self.title(title, f"`unbatch get resnet50.onnx '{LAYER}' -x batch32.npy -o fifth.npy` "
+                          "against a Python script with onnx and onnxruntime that makes the inner "
+                          "tensor an output, runs the batch of 32 and slices the result; and "
+                          "against one by somebody who cuts the model and feeds the one sample "
+                          "(`bench/cold_onnxruntime.py`). The whole process from start to exit, "
+                          "files in the page cache. The results differ by "
+                          f"{gap:.0e} of the largest value at most.")
         self.page.times(times, "unbatch")
-        if goal:
-            self.page.goal(goal, times.ratio("onnxruntime", "unbatch")[0] >= 1)
-
-    def resnet(self):
-        self.network("resnet50", "ResNet-50, one picture, warm", 1, 20,
-                     "no slower than onnxruntime")
-
-    def resnet32(self):
-        self.network("resnet50", "ResNet-50, 32 pictures, warm", 32, 3)
-
-    def mobilenet(self):
-        self.network("mobilenetv2", "MobileNetV2, one picture, warm", 1, 50)
+        self.page.goal(title, times, 0.04, ["onnxruntime"])
+        self.page.add(f"Goal: under 120 MB: {times.memory['unbatch']:.0f} MB.")
+        self.page.add()
 
     def layer(self):
-        calls = 300
-        program = self.build / "bin" / "bench" / "bench_conv"
-        model, x = self.file("conv.onnx"), self.file("conv.batch32.npy")
-        engines = ["torch", "torch-channels-last", "onnxruntime", "openvino"]
-        workers = [Worker("unbatch", [program, model, x, "y", self.threads], calls),
-                   Worker("unbatch, y[4]", [program, model, x, "y[4]", self.threads], calls)]
-        workers += [Worker(e, peer(e, self.folder, "conv", 32, self.threads), calls)
-                    for e in engines]
+        title, calls = "Conv2d(1, 32, 3), 32 x 1 x 28 x 28, one call", 300
+        workers = [self.ours("conv", 32, calls, "y"),
+                   self.ours("conv", 32, calls, "y[4]", as_name="unbatch, y[4]")]
+        workers += [self.theirs(e, "conv", 32, calls) for e in ENGINES]
         times = interleave(workers, self.rounds)
         self.get("conv", 32)
         gap = self.agree(*(f"conv.batch32.{e}.npy" for e in ["torch", "unbatch"]))
-        page = self.page
-        page.add("## One layer: Conv2d(1, 32, 3) on 32 x 1 x 28 x 28")
-        page.add()
-        page.add(f"One call of `ub_get()` from C (`bench/bench_conv.c`) for the whole output, and "
-                 f"for one sample of it; the others from Python. {self.threads} threads, bursts of "
-                 f"{calls} calls. unbatch and PyTorch differ by {gap:.0e} of the largest value.")
-        page.add()
-        page.times(times, "unbatch")
-        page.goal("under half of PyTorch's and onnxruntime's time",
-                  all(times.ratio(e, "unbatch")[0] > 2 for e in engines[:3]))
+        self.title(title, "One call of `ub_get()` from C (`bench/bench_get.c`) for the whole "
+                          "output, and for one sample of it; the others from Python. "
+                          f"{self.threads} threads, bursts of {calls} calls. unbatch and PyTorch "
+                          f"differ by {gap:.0e} of the largest value.")
+        self.page.times(times, "unbatch")
+        self.page.goal(title, times, 0.5, ENGINES)
+
+    def plan(self):
+        title = "Open and plan ResNet-50"
+        program, model = self.build / "bin" / "bench" / "bench_open", self.file("resnet50.onnx")
+        x = self.file("resnet50.batch1.npy")
+
+        def read(field):
+            def from_text(text):
+                ms = json.loads(text)[field]
+                return ms, ms
+            return from_text
+        engines = [Command("unbatch", [program, model, x, "@outputs"], read("planned_ms")),
+                   Command("unbatch, to the first result", [program, model, x, "@outputs"],
+                           read("first_ms"))]
+        engines += [Command(e, peer("open", e, model), read("ms"))
+                    for e in ("onnxruntime", "openvino")]
+        times = interleave(engines, self.rounds)
+        self.title(title, "From the file to a plan with its kernels chosen "
+                          "(`ub_open`, `ub_session_new`, `ub_prepare`) in a fresh process, and to "
+                          "the first result, which generates the kernels' code and packs the "
+                          "weights; beside making an onnxruntime session and an OpenVINO compiled "
+                          "model, which generate and pack at once, without a run.")
+        self.page.times(times, "unbatch")
+        self.page.goal(title, times, 0.2, ["onnxruntime"])
 
     def opening(self):
         program, model = self.build / "bin" / "bench" / "bench_open", self.file("large.onnx")
@@ -190,24 +209,22 @@ class Bench:
             with open(model, "rb", buffering=0) as f:
                 while f.read(1 << 20):
                     pass
-        page = self.page
-        page.add(f"## Opening a model file of {model.stat().st_size / 1e6:.0f} MB")
-        page.add()
-        page.add("84 fully connected layers of 1024 x 1024. `ub_open()` from C "
-                 "(`bench/bench_open.c`), `onnx.load`, and an onnxruntime session, each in a fresh "
-                 "process; the time is of the call, the memory of the process.")
-        page.add()
+        self.title(f"Opening a model file of {model.stat().st_size / 1e6:.0f} MB",
+                   "84 fully connected layers of 1024 x 1024. `ub_open()` from C "
+                   "(`bench/bench_open.c`), `onnx.load`, and an onnxruntime session, each in a "
+                   "fresh process; the time is of the call, the memory of the process.")
         for title, before in (("In the page cache:", fill), ("Read from the disk:", drop)):
             engines = [Command("unbatch", [program, model], read, before)]
             engines += [Command(name, peer("open", name, model), read, before)
                         for name in ("onnx", "onnxruntime")]
-            times = interleave(engines, self.rounds)
-            memory = {e.name: max(e.memory) for e in engines}
-            page.add(title)
-            page.add()
-            page.times(times, "unbatch", extra=lambda name: number(memory[name]))
-            page.goal("under 30 ms, under 40 MB",
-                      times.median("unbatch") < 30 and memory["unbatch"] < 40)
+            times = interleave(engines, min(self.rounds, 3))
+            self.page.add(title)
+            self.page.add()
+            self.page.times(times, "unbatch")
+            reached = times.median("unbatch") < 30 and times.memory["unbatch"] < 40
+            self.page.add(f"Goal: under 30 ms, under 40 MB: "
+                          f"{'reached' if reached else 'not reached'}.")
+            self.page.add()
 
     def view(self):
         program, calls = self.build / "bin" / "bench" / "bench_view", 20
@@ -216,19 +233,19 @@ class Bench:
                     ("ub_tensor_index, text", "index"))]
         workers += [Worker(name, peer(kind), calls, 1e3) for name, kind in
                     (("NumPy", "numpy"), ("PyTorch", "torch-view"))]
-        times = interleave(workers, self.rounds)
-        page = self.page
-        page.add("## A view: x[4, :, :, :] of a (32, 3, 224, 224) batch")
-        page.add()
-        page.add("From C (`bench/bench_view.c`): `ub_tensor_at(&v, x, 4)`, `ub_tensor_slice` of "
-                 "one axis, and `ub_tensor_index(&v, x, \"[4, :, :, :]\")`, which reads the text "
-                 "and allocates the view; NumPy and PyTorch from Python.")
-        page.add()
-        page.times(times, "ub_tensor_at", "ns")
-        page.goal("under 50 ns", times.median("ub_tensor_at") < 50)
+        times = interleave(workers, min(self.rounds, 3))
+        self.title("A view: x[4, :, :, :] of a (32, 3, 224, 224) batch",
+                   "From C (`bench/bench_view.c`): `ub_tensor_at(&v, x, 4)`, `ub_tensor_slice` of "
+                   "one axis, and `ub_tensor_index(&v, x, \"[4, :, :, :]\")`, which reads the text "
+                   "and allocates the view; NumPy and PyTorch from Python.")
+        self.page.times(times, "ub_tensor_at", "ns")
+        self.page.add("Goal: under 50 ns: "
+                      f"{'reached' if times.median('ub_tensor_at') < 50 else 'not reached'}.")
+        self.page.add()
 
 
-FIGURES = ("cold", "resnet", "layer", "opening", "view", "mobilenet", "resnet32")
+FIGURES = ("resnet", "resnet32", "mobilenet", "vit", "encoder", "lstm", "unet", "every", "warm",
+           "cold", "layer", "plan", "opening", "view")
 
 
 def machine():
@@ -245,29 +262,29 @@ def machine():
 
 
 def head(bench, rounds):
+    """The page's first lines."""
     version = subprocess.run([bench.unbatch, "--version"], capture_output=True, text=True,
                              check=True).stdout.strip()
     peers = ", ".join(f"{p} {importlib.metadata.version(p)}"
                       for p in ("onnxruntime", "openvino", "torch", "onnx", "numpy"))
-    page = bench.page
-    page.add("# Benchmarks")
-    page.add()
-    page.add(f"Written by `make bench` on {time.strftime('%Y-%m-%d')}: {version.splitlines()[0]} "
-             f"beside {peers}, Python {platform.python_version()}.")
-    page.add()
-    page.add(f"Machine: {machine()}.")
-    page.add()
-    page.add(f"All engines take turns: {rounds} rounds, in each of which every engine runs for one "
-             "burst. A burst's time is its median; \"median\" is over the bursts, \"best\" over "
-             "all runs. The ratios are of the bursts of the same round: their median, smallest and "
-             "largest. Random weights; pictures of 3 x 224 x 224.")
-    page.add()
+    return ["# Benchmarks", "",
+            f"Written by `make bench` on {time.strftime('%Y-%m-%d')}: {version.splitlines()[0]} "
+            f"beside {peers}, Python {platform.python_version()}.", "",
+            f"Machine: {machine()}.", "",
+            f"All engines take turns: {rounds} rounds, in each of which every engine runs for one "
+            "burst. A burst's time is its median; \"median\" is over the bursts, \"best\" over "
+            "all runs. The ratios are of the bursts of the same round: their median, smallest and "
+            "largest. Random weights; pictures of 3 x 224 x 224 (U-Net: 3 x 128 x 128). Peak "
+            "memory is that of the engine's whole process; where it is a Python one, the "
+            "interpreter and its libraries count.", "",
+            "![unbatch's time in shares of the fastest peer's](benchmarks.svg)", ""]
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     epilog="figures: " + " ".join(FIGURES))
     parser.add_argument("--build", default="build", type=pathlib.Path)
-    parser.add_argument("--only", default=",".join(FIGURES))
+    parser.add_argument("--only", default=",".join(FIGURES), metavar="FIGURE,...")
     parser.add_argument("--rounds", default=7, type=int)
     parser.add_argument("--threads", default=2, type=int)
     parser.add_argument("--out", type=pathlib.Path)
@@ -277,13 +294,18 @@ def main():
         parser.error(f"unknown figure {', '.join(unknown)}: {', '.join(FIGURES)}")
     bench = Bench(options.build.resolve(), options.rounds, options.threads)
     subprocess.run([sys.executable, HERE / "models.py", bench.folder], check=True)
-    head(bench, options.rounds)
     for name in only:
         getattr(bench, name)()
+    page = bench.page
+    goals = page.summary()
+    print("\n".join(goals))
     out = options.out or (HERE.parent / "docs" / "benchmarks.md" if set(only) == set(FIGURES)
                           else None)
     if out:
-        out.write_text("\n".join(bench.page.lines).rstrip() + "\n")
+        limits = HERE / "limits.md"
+        text = head(bench, options.rounds) + goals + [""] + page.lines
+        out.write_text("\n".join(text).rstrip() + "\n\n" + limits.read_text())
+        out.with_suffix(".svg").write_text(pages.plot(page.goals))
     return 0
 
 

@@ -13,7 +13,7 @@ import time
 TICK = os.sysconf("SC_CLK_TCK")
 CORES = len(os.sched_getaffinity(0))
 OTHERS = 0.1       # of all processors
-PATIENCE = 120     # seconds of waiting and measuring again, for one table
+PATIENCE = int(os.environ.get("BENCH_PATIENCE", 40))  # seconds of waiting and measuring again, for one table
 
 
 def busy_seconds():
@@ -57,6 +57,11 @@ class Worker:
         times = [t * self.unit for t in json.loads(self.process.stdout.readline())]
         return min(times), statistics.median(times), process_seconds(self.process.pid) - before
 
+    def peak(self):
+        """MB; the process must still be there."""
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -91,6 +96,9 @@ class Command:
         best, median = self.read(text) if self.read else (ms, ms)
         return best, median, use.ru_utime + use.ru_stime
 
+    def peak(self):
+        return max(self.memory)
+
     def close(self):
         pass
 
@@ -99,6 +107,7 @@ class Times:
     def __init__(self, engines):
         self.best = {e.name: float("inf") for e in engines}
         self.medians = {e.name: [] for e in engines}
+        self.memory = {}  # MB
         self.disturbed = 0
         self.bursts = 0
         self.patience = PATIENCE
@@ -142,6 +151,7 @@ def interleave(engines, rounds):
         for r in range(rounds):
             for k in range(len(engines)):
                 burst(engines[(r + k) % len(engines)], times)
+        times.memory = {e.name: e.peak() for e in engines}
     finally:
         for e in engines:
             e.close()

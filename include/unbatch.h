@@ -420,6 +420,9 @@ UB_API ub_status ub_get(ub_tensor **out, ub_session *s, const char *what, ub_err
 /* Several values in one run; on failure none is returned. */
 UB_API ub_status ub_get_many(ub_tensor **out, ub_session *s, const char *const *what, int n,
                              ub_error *err);
+/* Makes the plan that ub_get_many() of the same would run, and chooses its kernels, without running
+ * anything; a later get of the same finds it. Values inside bodies and lists have no plan. */
+UB_API ub_status ub_prepare(ub_session *s, const char *const *what, int n, ub_error *err);
 /* Like ub_get, but SLICE indexes the stored shape. */
 UB_API ub_status ub_get_raw(ub_tensor **out, ub_session *s, const char *what, ub_error *err);
 /* All elements of a sequence or an optional, in one run; a tensor comes as the only element. what:
@@ -482,6 +485,20 @@ typedef struct ub_step {
 UB_API void ub_session_profile(ub_session *s, bool on);
 UB_API int ub_session_step_count(const ub_session *s);
 UB_API const ub_step *ub_session_step(const ub_session *s, int i);
+
+/* What a session did so far. */
+typedef struct ub_session_counts {
+    size_t size_of;       /* sizeof(ub_session_counts) */
+    int64_t plans, steps; /* plans made; kernel calls and copies run */
+    double plan_ms;       /* time that making plans took, all of them together */
+    int64_t reused;       /* values taken from cache_bytes instead of being computed */
+    size_t cached_bytes;  /* what is kept there now */
+} ub_session_counts;
+#define UB_SESSION_COUNTS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(ub_session_counts), 0, 0, 0, 0, 0                                                   \
+    }
+UB_API void ub_session_count(const ub_session *s, ub_session_counts *out);
 
 /* ------------------------------------------------------------------------------------------------
  * Checks: are a sample's bits its own, where do samples mix, where does a NaN begin

@@ -35,6 +35,7 @@ struct ub_session {
     ubp_arena strings; /* of the run that goes on */
     ubp_text note;
     bool profile;
+    ub_session_counts counts;
     double *step_ms; /* [n_steps] of the last plan */
     ub_step *steps;
     int n_steps;
@@ -88,6 +89,7 @@ typedef struct ubp_batch_ask {
     const int64_t *rows; /* [count] or NULL */
     int64_t count;
     bool alone;
+    bool plan_only; /* make the plan, run nothing; results and maps are left as they are */
 } ubp_batch_ask;
 
 ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,

@@ -109,6 +109,7 @@ static ub_status run_plan(ub_session *s, ub_tensor **results, ubp_samples *maps,
         control->step_ms = s->step_ms;
     }
     UBP_TRY(ubp_plan_run(results, p, ask->given, &s->workspaces[0], control, err));
+    s->counts.steps += (int64_t)p->n_steps;
     for (int i = 0; i < ask->n_wanted; i++)
         maps[i] = p->facts->values[ask->wanted[i]].samples;
     return s->profile ? keep_profile(s, p, err) : UB_OK;
@@ -148,6 +149,19 @@ static ub_status run_eager(ub_session *s, ub_tensor **results, ubp_samples *maps
     return st;
 }
 
+/* The session's plan for the ask, made when there is none; counted. */
+static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, ub_error *err)
+{
+    const uint64_t before = s->cache.made;
+    const double start = ubp_now_ms();
+    UBP_TRY(ubp_cache_plan(&s->cache, out, ask, s->onednn, err));
+    if (s->cache.made != before) {
+        s->counts.plans++;
+        s->counts.plan_ms += ubp_now_ms() - start;
+    }
+    return UB_OK;
+}
+
 /* One run on `count` of the samples, those of rows when it is not NULL. */
 static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
                           const ubp_batch_ask *b, const int64_t *rows, int64_t count, ub_error *err)
@@ -172,8 +186,8 @@ static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
     ubp_control control = ubp_session_control(s);
     ubp_cached *kept = NULL;
     if (st == UB_OK)
-        st = ubp_cache_plan(&s->cache, &kept, &ask, s->onednn, err);
-    if (st == UB_OK) {
+        st = find_plan(s, &kept, &ask, err);
+    if (st == UB_OK && !b->plan_only) {
         kept->in_use++;
         st = kept->plan ? run_plan(s, results, maps, kept->plan, &ask, &control, err)
                         : run_eager(s, results, maps, &ask, &control, err);
@@ -260,7 +274,7 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
         b->rows[i] = ask->rows ? ask->rows[k] : k;
     }
     ub_status st = run_once(b->s, b->parts, b->part_maps, ask, b->rows, b->block, b->err);
-    for (int v = 0; v < ask->n_values && st == UB_OK; v++) {
+    for (int v = 0; v < ask->n_values && st == UB_OK && !ask->plan_only; v++) {
         const char *name = b->s->model->graph->values[ask->values[v]].name;
         if (at == 0) {
             maps[v] = b->part_maps[v];
@@ -299,7 +313,8 @@ static ub_status run_blocks(ub_session *s, ub_tensor **results, ubp_samples *map
     b.parts = ubp_calloc(n, sizeof *b.parts);
     b.part_maps = ubp_calloc(n, sizeof *b.part_maps);
     ub_status st = b.rows && b.parts && b.part_maps ? UB_OK : ubp_fail_memory(err, n);
-    for (int64_t at = 0; at < ask->count && st == UB_OK; at += block)
+    const int64_t end = ask->plan_only ? 1 : ask->count; /* all blocks have one plan */
+    for (int64_t at = 0; at < end && st == UB_OK; at += block)
         st = one_block(&b, results, maps, at);
     for (int v = 0; v < ask->n_values && st != UB_OK; v++) {
         ub_tensor_free(results[v]);
@@ -329,7 +344,7 @@ ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *m
         results[i] = NULL;
     ub_status st = compute(s, results, maps, ask, err);
     /* Strings take their text with them. */
-    for (int i = 0; i < ask->n_values && st == UB_OK; i++)
+    for (int i = 0; i < ask->n_values && st == UB_OK && !ask->plan_only; i++)
         st = ubp_strings_own(&results[i], err);
     for (int i = 0; i < ask->n_values && st != UB_OK; i++) {
         ub_tensor_free(results[i]);

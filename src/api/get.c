@@ -24,6 +24,7 @@ typedef struct getter {
     want *wants; /* [n] */
     int n;
     int64_t samples;
+    bool plan_only;
     ub_error *err;
 } getter;
 
@@ -248,9 +249,10 @@ static ub_status run_wants(getter *g, ub_tensor **out, bool partly)
                              .n_values = n_values,
                              .rows = rows.list,
                              .count = partly ? rows.count : g->samples,
-                             .alone = g->s->options.alone};
+                             .alone = g->s->options.alone,
+                             .plan_only = g->plan_only};
         st = ubp_session_compute(g->s, results, maps, &ask, g->err);
-        for (int i = 0; i < g->n && st == UB_OK; i++)
+        for (int i = 0; i < g->n && st == UB_OK && !g->plan_only; i++)
             if (g->wants[i].partly == partly && !is_item(&g->wants[i]))
                 st = finish(g, &g->wants[i], &out[i], results[which[i]], &maps[which[i]], rows.list,
                             ask.count);
@@ -265,21 +267,25 @@ static ub_status run_wants(getter *g, ub_tensor **out, bool partly)
     return st;
 }
 
+/* What is wanted, and which samples of it. */
+static ub_status getter_start(getter *g, const char *const *what, bool raw)
+{
+    ubp_text_free(&g->s->note);
+    g->wants = ubp_calloc((size_t)g->n + 1, sizeof *g->wants);
+    if (!g->wants)
+        return ubp_fail_memory(g->err, (size_t)g->n * sizeof *g->wants);
+    UBP_TRY(parse(g, what, raw));
+    UBP_TRY(ubp_session_samples(g->s, &g->samples, g->err));
+    return look_up_samples(g);
+}
+
 static ub_status get_many(ub_tensor **out, ub_session *s, const char *const *what, int n, bool raw,
                           ub_error *err)
 {
     for (int i = 0; i < n; i++)
         out[i] = NULL;
-    ubp_text_free(&s->note);
     getter g = {.s = s, .n = n, .err = err};
-    g.wants = ubp_calloc((size_t)n + 1, sizeof *g.wants);
-    ub_status st = g.wants ? UB_OK : ubp_fail_memory(err, (size_t)n * sizeof *g.wants);
-    if (st == UB_OK)
-        st = parse(&g, what, raw);
-    if (st == UB_OK)
-        st = ubp_session_samples(s, &g.samples, err);
-    if (st == UB_OK)
-        st = look_up_samples(&g);
+    ub_status st = getter_start(&g, what, raw);
     if (st == UB_OK)
         st = run_wants(&g, out, true);
     if (st == UB_OK)
@@ -303,6 +309,18 @@ ub_status ub_get(ub_tensor **out, ub_session *s, const char *what, ub_error *err
 ub_status ub_get_many(ub_tensor **out, ub_session *s, const char *const *what, int n, ub_error *err)
 {
     return get_many(out, s, what, n, false, err);
+}
+
+ub_status ub_prepare(ub_session *s, const char *const *what, int n, ub_error *err)
+{
+    getter g = {.s = s, .n = n, .plan_only = true, .err = err};
+    ub_status st = getter_start(&g, what, false);
+    if (st == UB_OK)
+        st = run_wants(&g, NULL, true);
+    if (st == UB_OK)
+        st = run_wants(&g, NULL, false);
+    getter_release(&g);
+    return st;
 }
 
 ub_status ub_get_raw(ub_tensor **out, ub_session *s, const char *what, ub_error *err)

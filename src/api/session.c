@@ -61,6 +61,14 @@ void ub_session_clear(ub_session *s)
     s->n_given = 0;
 }
 
+void ub_session_count(const ub_session *s, ub_session_counts *out)
+{
+    const size_t size = out->size_of < sizeof s->counts ? out->size_of : sizeof s->counts;
+    const size_t given = out->size_of;
+    memcpy(out, &s->counts, size);
+    out->size_of = given;
+}
+
 const char *ub_session_note(const ub_session *s)
 {
     return s->note.s ? s->note.s : "";

@@ -132,6 +132,7 @@ ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
     ubp_cached *e = *out;
     if (e->plan || e->facts)
         return UB_OK;
+    c->made++;
     ubp_facts *facts;
     ub_status st = ubp_facts_new(&facts, ask, err);
     if (st == UB_OK && facts->needs_data >= 0)

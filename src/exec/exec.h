@@ -29,7 +29,7 @@ typedef struct ubp_cached {
 
 typedef struct ubp_cache {
     ubp_cached entries[UBP_CACHE_SIZE];
-    uint64_t clock;
+    uint64_t clock, made; /* uses so far; plans made so far */
 } ubp_cache;
 
 void ubp_cache_release(ubp_cache *c);
