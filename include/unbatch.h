@@ -372,10 +372,15 @@ typedef struct ub_session_options {
     /* Called between steps with the share done, 0 to 1; may be NULL. */
     void (*progress)(double done, void *payload);
     void *payload;
+    /* Bytes for values kept from one request for the next ones, which then start from them: what
+     * was asked for, and inner values on the way to it as far as they fit. 0: none. All are
+     * forgotten when a value is given or taken back. The tensors you get share the kept memory: do
+     * not write to them; and change a given tensor only by giving it again. */
+    size_t cache_bytes;
 } ub_session_options;
 #define UB_SESSION_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(ub_session_options), 0, 0, false, false, (const volatile int *)0, 0, (void *)0      \
+        sizeof(ub_session_options), 0, 0, false, false, (const volatile int *)0, 0, (void *)0, 0   \
     }
 
 /* options NULL: the defaults. The model must outlive the session. */

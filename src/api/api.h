@@ -21,6 +21,23 @@ struct ub_model {
     int64_t fixed_batch; /* what the file fixes the batch to; -1: free */
 };
 
+/* A value of an earlier run. */
+typedef struct ubp_kept {
+    int32_t value;
+    ub_tensor *t; /* owned */
+    ubp_samples map;
+    int64_t *rows; /* [count] the samples it holds, owned; NULL: all */
+    int64_t count;
+    size_t bytes;
+    uint64_t used;
+} ubp_kept;
+
+typedef struct ubp_keeper {
+    ubp_kept *list; /* [n] */
+    size_t n, cap, bytes;
+    uint64_t clock;
+} ubp_keeper;
+
 struct ub_session {
     const ub_model *model;
     ub_session_options options;
@@ -28,6 +45,7 @@ struct ub_session {
     ub_tensor **given_tensors; /* [n_given], owned copies of the descriptions; data is borrowed */
     size_t n_given, cap_given, cap_tensors;
     ubp_cache cache;
+    ubp_keeper kept;                           /* with cache_bytes */
     ubp_workspace workspaces[UBP_MAX_NESTING]; /* of the model's graph, then of bodies in it */
     ubp_arena scratch;
     struct ubp_onednn *onednn;
@@ -45,6 +63,31 @@ struct ub_session {
 
 /* Gives a value to the session; what was checked already is not checked again. */
 ub_status ubp_session_give(ub_session *s, const ubp_given *given, ub_error *err);
+
+/* ---- kept.c: values kept between runs ---------------------------------------------------------
+ */
+
+void ubp_kept_clear(ubp_keeper *k);
+/* The value for these samples (rows NULL: all), taken out of the whole batch's where that is the
+ * same; *out NULL: not there. */
+ub_status ubp_kept_find(ubp_keeper *k, ub_tensor **out, ubp_samples *map, int32_t value,
+                        const int64_t *rows, int64_t count, ub_error *err);
+/* Keeps a handle on t, if it can be had within the budget. */
+ub_status ubp_kept_add(ubp_keeper *k, int32_t value, const ub_tensor *t, const ubp_samples *map,
+                       const int64_t *rows, int64_t count, size_t budget, ub_error *err);
+
+/* Kept values that a run can start from. */
+typedef struct ubp_start {
+    int32_t *values;     /* [n] */
+    ub_tensor **tensors; /* [n] owned */
+    ubp_samples *maps;   /* [n] */
+    size_t n;
+} ubp_start;
+
+/* Those nearest to the wanted values. */
+ub_status ubp_start_find(ub_session *s, ubp_start *out, const int32_t *values, int n,
+                         const int64_t *rows, int64_t count, ub_error *err);
+void ubp_start_release(ubp_start *start);
 
 /* ---- select.c: slices and samples ----------------------------------------------------------- */
 

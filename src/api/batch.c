@@ -76,6 +76,15 @@ ub_status ubp_session_facts(ub_session *s, ubp_facts **out, const int32_t *value
     return st;
 }
 
+/* One run: which samples (rows NULL: all count of them). */
+typedef struct once {
+    ub_session *s;
+    const int64_t *rows;
+    int64_t count;
+    bool plan_only;
+    ub_error *err;
+} once;
+
 /* Times of the last run, for ub_session_step(). */
 static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
 {
@@ -89,18 +98,38 @@ static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
         const ubp_plan_step *from = &p->steps[i];
         s->steps[i] = (ub_step){.name = from->node ? from->node->name : "",
                                 .op = from->label,
-                                .kernel = from->fast   ? ubp_fast_kernel(from->fast)
-                                          : from->node ? "reference"
-                                                       : "copy",
+                                .kernel = from->fast    ? ubp_fast_kernel(from->fast)
+                                          : from->chain ? "chain"
+                                          : from->node  ? "reference"
+                                                        : "copy",
                                 .ms = s->step_ms[i],
                                 .gflop = from->gflop};
     }
     return UB_OK;
 }
 
-static ub_status run_plan(ub_session *s, ub_tensor **results, ubp_samples *maps, ubp_plan *p,
-                          const ubp_ask *ask, ubp_control *control, ub_error *err)
+/* Keeps what the plan put aside. values: [n_wanted - n_asked], freed here. */
+static ub_status keep_aside(const once *o, ub_tensor **values, const ubp_plan *p)
 {
+    ub_session *s = o->s;
+    ub_status st = UB_OK;
+    for (int i = p->n_asked; i < p->n_wanted; i++) {
+        ub_tensor *t = values[i - p->n_asked];
+        const int32_t value = p->slots[p->wanted[i]].value;
+        if (st == UB_OK)
+            st = ubp_kept_add(&s->kept, value, t, &p->facts->values[value].samples, o->rows,
+                              o->count, s->options.cache_bytes, o->err);
+        ub_tensor_free(t);
+    }
+    return st;
+}
+
+static ub_status run_plan(const once *o, ub_tensor **results, ubp_samples *maps, ubp_plan *p,
+                          const ubp_ask *ask, ubp_control *control)
+{
+    ub_session *s = o->s;
+    ub_error *err = o->err;
+    ub_tensor **all = NULL;
     if (s->profile) {
         ubp_free(s->step_ms);
         s->step_ms = ubp_calloc(p->n_steps + 1, sizeof *s->step_ms);
@@ -108,17 +137,37 @@ static ub_status run_plan(ub_session *s, ub_tensor **results, ubp_samples *maps,
             return ubp_fail_memory(err, p->n_steps * sizeof *s->step_ms);
         control->step_ms = s->step_ms;
     }
-    UBP_TRY(ubp_plan_run(results, p, ask->given, &s->workspaces[0], control, err));
+    if (p->n_wanted > p->n_asked) {
+        all = ubp_calloc((size_t)p->n_wanted, sizeof *all);
+        if (!all)
+            return ubp_fail_memory(err, (size_t)p->n_wanted * sizeof *all);
+    }
+    ub_status st =
+        ubp_plan_run(all ? all : results, p, ask->given, &s->workspaces[0], control, err);
+    if (st == UB_OK && all) {
+        memcpy(results, all, (size_t)p->n_asked * sizeof *all);
+        st = keep_aside(o, all + p->n_asked, p);
+    }
+    ubp_free(all);
+    if (st != UB_OK) /* what results holds is freed by who asked */
+        return st;
     s->counts.steps += (int64_t)p->n_steps;
     for (int i = 0; i < ask->n_wanted; i++)
         maps[i] = p->facts->values[ask->wanted[i]].samples;
     return s->profile ? keep_profile(s, p, err) : UB_OK;
 }
 
+/* The memory limit without what is kept; 0: none. */
+static size_t memory_left(const ub_session *s)
+{
+    const size_t limit = s->options.memory_limit;
+    return limit > s->kept.bytes ? limit - s->kept.bytes : limit > 0;
+}
+
 ubp_control ubp_session_control(ub_session *s)
 {
     return (ubp_control){.run = s->run,
-                         .memory_limit = s->options.memory_limit,
+                         .memory_limit = memory_left(s),
                          .progress = s->options.progress,
                          .payload = s->options.payload,
                          .cache = &s->cache,
@@ -162,34 +211,58 @@ static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, 
     return UB_OK;
 }
 
-/* One run on `count` of the samples, those of rows when it is not NULL. */
-static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
-                          const ubp_batch_ask *b, const int64_t *rows, int64_t count, ub_error *err)
+/* The given values for the samples of the run, then what it starts from. taken: [n_given], to be
+ * freed. */
+static ub_status fill_given(const once *o, ubp_given *given, ub_tensor **taken,
+                            const ubp_start *start)
 {
-    ubp_ask ask = ubp_session_ask(s, b->values, b->n_values, count);
-    ubp_given *given = ubp_calloc(s->n_given + 1, sizeof *given);
-    ub_tensor **taken = ubp_calloc(s->n_given + 1, sizeof *taken);
-    ub_status st = given && taken ? UB_OK : ubp_fail_memory(err, s->n_given * sizeof *given);
-    for (size_t i = 0; i < s->n_given && st == UB_OK; i++) {
+    ub_session *s = o->s;
+    for (size_t i = 0; i < s->n_given; i++) {
         given[i] = s->given[i];
         if (given[i].item)
             continue;
         if (!given[i].tensor->data && ub_tensor_count(given[i].tensor) > 0)
-            st = ubp_fail(err, UB_ERR_ARGUMENT, "'%s' was given a shape but no data",
-                          s->model->graph->values[given[i].value].name);
-        if (!rows || given[i].batch_axis < 0 || st != UB_OK)
+            return ubp_fail(o->err, UB_ERR_ARGUMENT, "'%s' was given a shape but no data",
+                            s->model->graph->values[given[i].value].name);
+        if (!o->rows || given[i].batch_axis < 0)
             continue;
-        st = ubp_take_rows(&taken[i], given[i].tensor, given[i].batch_axis, rows, count, err);
+        UBP_TRY(ubp_take_rows(&taken[i], given[i].tensor, given[i].batch_axis, o->rows, o->count,
+                              o->err));
         given[i].tensor = taken[i];
     }
+    for (size_t i = 0; i < start->n; i++) {
+        const ubp_samples *map = &start->maps[i];
+        given[s->n_given + i] =
+            (ubp_given){.value = start->values[i],
+                        .tensor = start->tensors[i],
+                        .batch_axis = map->kind == UBP_SAMPLES_AXIS ? map->axis : -1,
+                        .samples = map};
+    }
+    return UB_OK;
+}
+
+/* Runs the values from the given ones and from start. */
+static ub_status run_from(const once *o, ub_tensor **results, ubp_samples *maps,
+                          const int32_t *values, int n_values, const ubp_start *start)
+{
+    ub_session *s = o->s;
+    ub_error *err = o->err;
+    const size_t n = s->n_given + start->n;
+    ubp_ask ask = ubp_session_ask(s, values, n_values, o->count);
+    ubp_given *given = ubp_calloc(n + 1, sizeof *given);
+    ub_tensor **taken = ubp_calloc(s->n_given + 1, sizeof *taken);
+    ub_status st = given && taken ? fill_given(o, given, taken, start)
+                                  : ubp_fail_memory(err, n * sizeof *given);
     ask.given = given;
+    ask.n_given = (int)n;
+    ask.keep_bytes = s->options.cache_bytes;
     ubp_control control = ubp_session_control(s);
     ubp_cached *kept = NULL;
     if (st == UB_OK)
         st = find_plan(s, &kept, &ask, err);
-    if (st == UB_OK && !b->plan_only) {
+    if (st == UB_OK && !o->plan_only) {
         kept->in_use++;
-        st = kept->plan ? run_plan(s, results, maps, kept->plan, &ask, &control, err)
+        st = kept->plan ? run_plan(o, results, maps, kept->plan, &ask, &control)
                         : run_eager(s, results, maps, &ask, &control, err);
         kept->in_use--;
     }
@@ -198,6 +271,78 @@ static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
     ubp_free(taken);
     ubp_free(given);
     return st;
+}
+
+/* The values that are not kept yet, from the kept ones nearest to them. missing: [n_values] their
+ * numbers, places: [n_values] where they belong. */
+static ub_status run_missing(const once *o, ub_tensor **results, ubp_samples *maps,
+                             const int32_t *missing, const int *places, int n)
+{
+    ub_session *s = o->s;
+    ub_tensor **found = ubp_calloc((size_t)n + 1, sizeof *found);
+    ubp_samples *found_maps = ubp_calloc((size_t)n + 1, sizeof *found_maps);
+    ubp_start start = {0};
+    ub_status st = found && found_maps ? UB_OK : ubp_fail_memory(o->err, (size_t)n);
+    if (st == UB_OK)
+        st = ubp_start_find(s, &start, missing, n, o->rows, o->count, o->err);
+    if (st == UB_OK)
+        st = run_from(o, found, found_maps, missing, n, &start);
+    s->counts.reused += (int64_t)start.n;
+    for (int i = 0; i < n && found && found_maps; i++) {
+        results[places[i]] = found[i];
+        maps[places[i]] = found_maps[i];
+        if (st == UB_OK)
+            st = ubp_kept_add(&s->kept, missing[i], found[i], &found_maps[i], o->rows, o->count,
+                              s->options.cache_bytes, o->err);
+    }
+    ubp_start_release(&start);
+    ubp_free(found);
+    ubp_free(found_maps);
+    return st;
+}
+
+/* With cache_bytes: what is kept is taken, what is missing is run and kept. */
+static ub_status run_keeping(const once *o, ub_tensor **results, ubp_samples *maps,
+                             const ubp_batch_ask *b)
+{
+    int32_t *missing = ubp_calloc((size_t)b->n_values + 1, sizeof *missing);
+    int *places = ubp_calloc((size_t)b->n_values + 1, sizeof *places);
+    int n = 0;
+    ub_status st = missing && places ? UB_OK : ubp_fail_memory(o->err, (size_t)b->n_values);
+    for (int i = 0; i < b->n_values && st == UB_OK; i++) {
+        results[i] = NULL;
+        st = ubp_kept_find(&o->s->kept, &results[i], &maps[i], b->values[i], o->rows, o->count,
+                           o->err);
+        o->s->counts.reused += results[i] != NULL;
+        if (results[i])
+            continue;
+        missing[n] = b->values[i];
+        places[n++] = i;
+    }
+    if (st == UB_OK && n)
+        st = run_missing(o, results, maps, missing, places, n);
+    for (int i = 0; i < b->n_values && st != UB_OK; i++) {
+        ub_tensor_free(results[i]);
+        results[i] = NULL;
+    }
+    ubp_free(missing);
+    ubp_free(places);
+    return st;
+}
+
+/* One run on `count` of the samples, those of rows when it is not NULL. */
+static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                          const ubp_batch_ask *b, const int64_t *rows, int64_t count, ub_error *err)
+{
+    const once o = {.s = s, .rows = rows, .count = count, .plan_only = b->plan_only, .err = err};
+    const ubp_start none = {0};
+    if (s->options.cache_bytes == 0 || b->plan_only)
+        return run_from(&o, results, maps, b->values, b->n_values, &none);
+    const ub_status st = run_keeping(&o, results, maps, b);
+    if (st != UB_ERR_MEMORY || s->kept.n == 0)
+        return st;
+    ubp_kept_clear(&s->kept); /* the run itself comes first */
+    return run_keeping(&o, results, maps, b);
 }
 
 /* A tensor for the whole of a value that comes in blocks of `block` samples. */

@@ -38,6 +38,7 @@ void ub_session_free(ub_session *s)
     if (!s)
         return;
     ub_session_clear(s);
+    ubp_kept_clear(&s->kept);
     ubp_cache_release(&s->cache);
     for (int i = 0; i < UBP_MAX_NESTING; i++)
         ubp_workspace_release(&s->workspaces[i]);
@@ -59,13 +60,16 @@ void ub_session_clear(ub_session *s)
         ubp_free(s->given_tensors[i]);
     }
     s->n_given = 0;
+    ubp_kept_clear(&s->kept);
 }
 
 void ub_session_count(const ub_session *s, ub_session_counts *out)
 {
     const size_t size = out->size_of < sizeof s->counts ? out->size_of : sizeof s->counts;
     const size_t given = out->size_of;
-    memcpy(out, &s->counts, size);
+    ub_session_counts counts = s->counts;
+    counts.cached_bytes = s->kept.bytes;
+    memcpy(out, &counts, size);
     out->size_of = given;
 }
 
@@ -151,6 +155,7 @@ static ub_status find_given(const ub_model *m, const char *name, int32_t *value,
 static ub_status place_given(ub_session *s, int32_t id, size_t *place, ub_error *err)
 {
     size_t i = 0;
+    ubp_kept_clear(&s->kept);
     while (i < s->n_given && s->given[i].value != id)
         i++;
     *place = i;

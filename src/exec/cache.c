@@ -57,7 +57,7 @@ static size_t add_given(int64_t *key, size_t k, const ubp_given *given)
 
 static ub_status make_key(int64_t **out, size_t *len, const ubp_ask *ask, int kind, ub_error *err)
 {
-    size_t n = 8 + (size_t)ask->n_wanted + (size_t)ask->n_given * GIVEN_KEY;
+    size_t n = 9 + (size_t)ask->n_wanted + (size_t)ask->n_given * GIVEN_KEY;
     int64_t *key = ubp_calloc(n, sizeof *key);
     if (!key)
         return ubp_fail_memory(err, n * sizeof *key);
@@ -66,6 +66,7 @@ static ub_status make_key(int64_t **out, size_t *len, const ubp_ask *ask, int ki
     key[k++] = (int64_t)(intptr_t)ask->graph;
     key[k++] = ask->n;
     key[k++] = ask->fixed_batch;
+    key[k++] = (int64_t)ask->keep_bytes;
     key[k++] = ask->in_body ? ask->holder : -1;
     key[k++] = ask->n_wanted;
     for (int i = 0; i < ask->n_wanted; i++)

@@ -73,6 +73,8 @@ static ub_status step(const ubp_plan_step *s, const ubp_run *run, void *scratch,
         ubp_tensor_move(s->out_tensors[0], s->in_tensors[0]);
         return UB_OK;
     }
+    if (s->chain)
+        return ubp_chain_run(s, run, scratch, err);
     ubp_call call = {.op = s->node->op,
                      .node = s->node,
                      .attr = s->attr,

@@ -96,6 +96,8 @@ typedef struct ubp_window {
  * (M, C/group, ...). Needs no data and no output; infer uses it too. Refuses what does not fit
  * (channels, groups, a kernel larger than the padded input, overflow) by naming the node. */
 ub_status ubp_conv_window(const ubp_call *call, ubp_window *out);
+/* The same of ConvTranspose: in and out are those of the call, begin and end what is cut off. */
+ub_status ubp_conv_transpose_window(const ubp_call *call, ubp_window *out);
 /* pool.c: the window of a MaxPool, AveragePool or LpPool call. With ceil_mode a last window may
  * reach over in + end: `end` stays what the attributes say. */
 ub_status ubp_pool_window(const ubp_call *call, ubp_window *out);

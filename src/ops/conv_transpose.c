@@ -44,7 +44,7 @@ static ub_status resolve_dim(const ubp_call *call, const ubp_conv_attr *a, int i
     return UB_OK;
 }
 
-static ub_status find_window(const ubp_call *call, ubp_window *win)
+ub_status ubp_conv_transpose_window(const ubp_call *call, ubp_window *win)
 {
     const ubp_conv_attr *a = call->attr;
     const ubp_window_attr attr = {.n_kernel = a->n_kernel,
@@ -86,7 +86,7 @@ static ub_status conv_transpose_infer(const ubp_call *call)
     int64_t dims[UB_MAX_RANK], m;
     UBP_TRY(ubp_want_float(call, 0));
     UBP_TRY(ubp_want_same_dtype(call, 0, 1));
-    UBP_TRY(find_window(call, &win));
+    UBP_TRY(ubp_conv_transpose_window(call, &win));
     const ub_tensor *x = call->in[0];
     if (!ubp_mul_i64(call->in[1]->dims[1], win.group, &m))
         return ubp_op_fail(call, UB_ERR_SHAPE, "too many output channels");
@@ -117,7 +117,7 @@ static void conv_transpose_batch(ubp_batch *b)
 {
     ubp_window win;
     ubp_follow f = ubp_follow_begin(b, 0);
-    if (find_window(b->call, &win) != UB_OK) {
+    if (ubp_conv_transpose_window(b->call, &win) != UB_OK) {
         ubp_samples_couple(b, 0, "convolution of a shape that does not fit");
         return;
     }
@@ -281,7 +281,7 @@ static ub_status conv_transpose_ref(const ubp_call *call)
 {
     ubp_window win;
     const ub_tensor *x = call->in[0], *w = call->in[1], *y = call->out[0];
-    UBP_TRY(find_window(call, &win));
+    UBP_TRY(ubp_conv_transpose_window(call, &win));
     if (ub_tensor_count(y) == 0)
         return UB_OK;
     transpose t = {.win = &win,

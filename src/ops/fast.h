@@ -23,8 +23,9 @@ const char *ubp_onednn_version(void);
 
 /* Something done to the result before it is stored. */
 typedef enum ubp_post_kind {
-    UBP_POST_OP, /* an elementwise unary op: Relu, Clip, Sigmoid, HardSwish, ... */
-    UBP_POST_SUM /* added to what the output's memory holds already (a residual) */
+    UBP_POST_OP,  /* an elementwise unary op: Relu, Clip, Sigmoid, HardSwish, ... */
+    UBP_POST_SUM, /* added to what the output's memory holds already (a residual) */
+    UBP_POST_BIAS /* a constant row is added to every row; the first post only */
 } ubp_post_kind;
 
 typedef struct ubp_post {
@@ -32,6 +33,7 @@ typedef struct ubp_post {
     const ubp_op *op; /* of UBP_POST_OP */
     const void *attr; /* parsed */
     double lo, hi;    /* of Clip: its bounds as float32 values */
+    const void *bias; /* of UBP_POST_BIAS: as many float32 as the result has columns */
 } ubp_post;
 
 typedef struct ubp_fast ubp_fast;

@@ -130,10 +130,48 @@ UBP_WIDE_VARIANTS(ROW, sigmoid_row, ubp_sigmoidf)
 UBP_WIDE_VARIANTS(ROW, tanh_row, ubp_tanhf)
 #undef ROW
 
-#define RNN_T             float
-#define RNN_(name)        f32_##name
-#define RNN_SIGMOID(v, n) UBP_WIDE_CALL(sigmoid_row, v, n)
-#define RNN_TANH(v, n)    UBP_WIDE_CALL(tanh_row, v, n)
+/* The loops over hidden units. */
+#define GATE_ROW(name, T)                                                                          \
+    static void name(T *v, const T *x, const T *wb, const T *rb, int64_t n)                        \
+    {                                                                                              \
+        UBP_EW_LOOP(i, n) v[i] = (x[i] + wb[i]) + (v[i] + rb[i]);                                  \
+    }
+#define ADD_ROW(name, T)                                                                           \
+    static void name(T *v, const T *x, int64_t n)                                                  \
+    {                                                                                              \
+        UBP_EW_LOOP(i, n) v[i] += x[i];                                                            \
+    }
+#define CLIP_ROW(name, T)                                                                          \
+    static void name(T *v, T clip, int64_t n)                                                      \
+    {                                                                                              \
+        UBP_EW_LOOP(i, n) v[i] = v[i] > clip ? clip : v[i] < -clip ? -clip : v[i];                 \
+    }
+#define CELL_ROW(name, T)                                                                          \
+    static void name(T *cell, const T *f, const T *i, const T *c, int64_t n)                       \
+    {                                                                                              \
+        UBP_EW_LOOP(h, n) cell[h] = f[h] * cell[h] + i[h] * c[h];                                  \
+    }
+#define TIMES_ROW(name, T)                                                                         \
+    static void name(T *v, const T *a, const T *b, int64_t n)                                      \
+    {                                                                                              \
+        UBP_EW_LOOP(i, n) v[i] = a[i] * b[i];                                                      \
+    }
+UBP_WIDE_VARIANTS(GATE_ROW, gate_row_f32, float)
+UBP_WIDE_VARIANTS(ADD_ROW, add_row_f32, float)
+UBP_WIDE_VARIANTS(CLIP_ROW, clip_row_f32, float)
+UBP_WIDE_VARIANTS(CELL_ROW, cell_row_f32, float)
+UBP_WIDE_VARIANTS(TIMES_ROW, times_row_f32, float)
+GATE_ROW(gate_row_f64, double)
+ADD_ROW(add_row_f64, double)
+CLIP_ROW(clip_row_f64, double)
+CELL_ROW(cell_row_f64, double)
+TIMES_ROW(times_row_f64, double)
+
+#define RNN_WIDE(name, ...) UBP_WIDE_CALL(name##_f32, __VA_ARGS__)
+#define RNN_T               float
+#define RNN_(name)          f32_##name
+#define RNN_SIGMOID(v, n)   UBP_WIDE_CALL(sigmoid_row, v, n)
+#define RNN_TANH(v, n)      UBP_WIDE_CALL(tanh_row, v, n)
 #include "ops/rnn_typed.h"
 
 static void sigmoid_f64(double *v, int64_t n)
@@ -148,10 +186,11 @@ static void tanh_f64(double *v, int64_t n)
         v[i] = tanh(v[i]);
 }
 
-#define RNN_T             double
-#define RNN_(name)        f64_##name
-#define RNN_SIGMOID(v, n) sigmoid_f64(v, n)
-#define RNN_TANH(v, n)    tanh_f64(v, n)
+#define RNN_WIDE(name, ...) name##_f64(__VA_ARGS__)
+#define RNN_T               double
+#define RNN_(name)          f64_##name
+#define RNN_SIGMOID(v, n)   sigmoid_f64(v, n)
+#define RNN_TANH(v, n)      tanh_f64(v, n)
 #include "ops/rnn_typed.h"
 
 static void (*cell_of(const rnn *j))(const rnn *, const row *)

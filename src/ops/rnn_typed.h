@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One element type's share of rnn_run.c, which includes this file for float and double: RNN_T is
- * the element, RNN_SIGMOID and RNN_TANH its functions over a row, RNN_(name) gives the functions
- * their names.
+ * the element, RNN_SIGMOID and RNN_TANH its functions over a row, RNN_WIDE(name, ...) calls one of
+ * its loops, RNN_(name) gives the functions their names.
  *
  * A cell works on one sample: its row of H R' becomes the gates in place, gate by gate, so that the
  * loops over hidden units are simple.
@@ -14,14 +14,10 @@ static void RNN_(gate)(const rnn *j, const row *r, int g)
     const RNN_T *x = (const RNN_T *)(const void *)j->xw + r->xw + g * j->h;
     const RNN_T *wb = (const RNN_T *)(const void *)j->bias;
     RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + g * j->h;
-    for (int64_t h = 0; h < j->h && !wb; h++)
-        v[h] += x[h];
     if (!wb)
-        return;
-    wb += g * j->h;
-    const RNN_T *rb = wb + j->gates;
-    for (int64_t h = 0; h < j->h; h++)
-        v[h] = (x[h] + wb[h]) + (v[h] + rb[h]);
+        RNN_WIDE(add_row, v, x, j->h);
+    else
+        RNN_WIDE(gate_row, v, x, wb + g * j->h, wb + j->gates + g * j->h, j->h);
 }
 
 static void RNN_(function)(const rnn *j, int f, RNN_T *v)
@@ -40,8 +36,8 @@ static void RNN_(function)(const rnn *j, int f, RNN_T *v)
 static void RNN_(activate)(const rnn *j, int f, RNN_T *v)
 {
     const RNN_T clip = (RNN_T)j->attr->clip;
-    for (int64_t h = 0; h < j->h; h++)
-        v[h] = v[h] > clip ? clip : v[h] < -clip ? -clip : v[h];
+    if (clip < (RNN_T)INFINITY) /* else there is no bound */
+        RNN_WIDE(clip_row, v, clip, j->h);
     RNN_(function)(j, f, v);
 }
 
@@ -74,15 +70,16 @@ static void RNN_(lstm_cell)(const rnn *j, const row *r)
     RNN_(activate)(j, 1, c);
     if (!j->attr->input_forget)
         RNN_(activate)(j, 0, f);
-    for (int64_t h = 0; h < j->h; h++)
-        cell[h] = (j->attr->input_forget ? 1 - i[h] : f[h]) * cell[h] + i[h] * c[h];
+    if (j->attr->input_forget)
+        for (int64_t h = 0; h < j->h; h++)
+            f[h] = 1 - i[h];
+    RNN_WIDE(cell_row, cell, f, i, c, j->h);
     RNN_(peep)(j, 1, cell, o);
     RNN_(activate)(j, 0, o);
     /* ONNX Runtime does not clip the cell on its way to the output either. */
     memcpy(c, cell, (size_t)j->h * sizeof *c);
     RNN_(function)(j, 2, c);
-    for (int64_t h = 0; h < j->h; h++)
-        state[h] = o[h] * c[h];
+    RNN_WIDE(times_row, state, o, c, j->h);
 }
 
 /* First half of a step of GRU: r, and r * H, which is then multiplied with R'. */
@@ -125,3 +122,4 @@ static void RNN_(gru_cell)(const rnn *j, const row *r)
 #undef RNN_
 #undef RNN_SIGMOID
 #undef RNN_TANH
+#undef RNN_WIDE

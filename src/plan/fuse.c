@@ -29,6 +29,21 @@ static bool bound(const ubp_uses *u, const ubp_node *n, int i, double def, doubl
     return true;
 }
 
+/* Whether the node adds a constant row to `value`; fills post. */
+static bool adds_row(const ubp_uses *u, const ubp_node *n, int32_t value, ubp_post *post)
+{
+    const ubp_fact *facts = u->facts->values;
+    if (!is(n, "Add") || n->n_in != 2 || n->in[0] < 0 || n->in[1] < 0)
+        return false;
+    const int32_t other = n->in[0] == value ? n->in[1] : n->in[0];
+    const ub_tensor *row = &facts[other].t, *t = &facts[value].t;
+    if (other == value || !row->data || row->dtype != UB_F32 || row->rank != 1 || t->rank < 2 ||
+        row->dims[0] != t->dims[t->rank - 1] || !ub_tensor_is_contiguous(row))
+        return false;
+    *post = (ubp_post){.kind = UBP_POST_BIAS, .bias = row->data};
+    return true;
+}
+
 /* Whether node `next`, the only reader of `value`, can be absorbed; fills post. */
 static bool absorb(const ubp_uses *u, const ubp_node *next, int32_t index, int32_t value,
                    ubp_post *post, int32_t *residual)
@@ -67,9 +82,11 @@ void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node)
             return;
         const ubp_node *user = &uses->graph->nodes[next];
         int i = out->n;
-        bool sum = is(user, "Add");
+        const bool row = i == 0 && is(n, "MatMul") && adds_row(uses, user, value, &out->posts[0]);
+        bool sum = !row && is(user, "Add");
+        out->residuals[i] = UBP_NO_VALUE;
         if ((sum && summed) || user->n_out != 1 ||
-            !absorb(uses, user, next, value, &out->posts[i], &out->residuals[i]))
+            (!row && !absorb(uses, user, next, value, &out->posts[i], &out->residuals[i])))
             return;
         summed = summed || sum;
         out->nodes[i] = next;

@@ -32,6 +32,7 @@ typedef struct ubp_ask {
     bool fixed_batch;   /* the file fixes the batch: another batch cannot be probed */
     bool partial;       /* work out what can be; ops not known and data not known are no errors */
     const ubp_run *run; /* for folding constants */
+    size_t keep_bytes;  /* inner values may be put aside up to this many bytes */
     bool in_body;       /* the graph is a body, of: */
     int32_t holder;     /* the node of the model's graph that is named where samples mix */
 } ubp_ask;
@@ -112,11 +113,49 @@ typedef struct ubp_slot {
     int given;       /* UBP_PLACE_GIVEN: index in ask->given */
 } ubp_slot;
 
+/* Elementwise nodes that run together, a block of elements at a time, so that what one gives the
+ * next stays in the cache. Each is its operator's own reference kernel. */
+enum {
+    UBP_CHAIN_NODES = 16,
+    UBP_CHAIN_PARTS = 4 * UBP_CHAIN_NODES,
+    UBP_CHAIN_TEAM = 16,   /* threads at most */
+    UBP_CHAIN_BLOCK = 4096 /* elements, about */
+};
+
+typedef enum ubp_part_kind {
+    UBP_PART_ROWS,   /* one of the step's inputs, as large as the result */
+    UBP_PART_VECTOR, /* one of them, the same for every row */
+    UBP_PART_SCALAR, /* one of them, a single number */
+    UBP_PART_STORED, /* one of the step's outputs */
+    UBP_PART_TEMP    /* a block of scratch memory */
+} ubp_part_kind;
+
+/* A tensor in a chain: number `at` of its kind. */
+typedef struct ubp_part {
+    ubp_part_kind kind;
+    int at;
+} ubp_part;
+
+typedef struct ubp_chain_node {
+    const ubp_node *node;
+    const void *attr;
+    int n_in, in[3], out; /* parts; in -1: absent */
+} ubp_chain_node;
+
+typedef struct ubp_chain {
+    ubp_chain_node nodes[UBP_CHAIN_NODES];
+    ubp_part parts[UBP_CHAIN_PARTS];
+    int n_nodes, n_parts, n_temps;
+    int64_t rows, columns; /* of the result in memory order; columns is a vector's length */
+    int64_t block;         /* rows in a block */
+} ubp_chain;
+
 typedef struct ubp_plan_step {
     const ubp_node *node; /* NULL: a copy from in[0] to out[0] */
     const void *attr;
-    ubp_fast *fast;    /* NULL: reference */
-    const char *label; /* "Conv+Add+Relu" */
+    const ubp_chain *chain; /* NULL: the node alone; else node is its first */
+    ubp_fast *fast;         /* NULL: reference */
+    const char *label;      /* "Conv+Add+Relu" */
     int n_in, n_out;
     int32_t *in, *out; /* slots; -1 absent */
     double gflop;
@@ -131,8 +170,8 @@ typedef struct ubp_plan {
     size_t n_slots, cap_slots;
     ubp_plan_step *steps;
     size_t n_steps, cap_steps;
-    int32_t *wanted; /* [n_wanted] slots */
-    int n_wanted;
+    int32_t *wanted; /* [n_wanted] slots: those of the ask, then the inner values put aside */
+    int n_wanted, n_asked;
     size_t arena_bytes, own_bytes, scratch_bytes;
     bool careful; /* a run met a NaN, see ubp_fast_watches() */
 } ubp_plan;

@@ -6,27 +6,15 @@
  * reference kernel otherwise. Where a kernel wants another layout than its input has, a copy goes
  * in between.
  */
-#include "plan/plan.h"
+#include "plan/maker.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct maker {
-    ubp_plan *p;
-    const ubp_ask *ask;
-    const ubp_graph *g;
-    struct ubp_onednn *onednn;
-    ubp_uses uses;
-    int32_t *slot_of;   /* [n_values] */
-    int32_t *remaining; /* [n_values] reads still to come, wanted counted */
-    bool *absorbed;     /* [n_nodes] */
-    ub_error *err;
-} maker;
-
 /* ---- Slots ---------------------------------------------------------------------------------- */
 
-static ub_status new_slot(maker *m, int32_t *out, int32_t value, const ub_tensor *t,
-                          ubp_place_kind place)
+ub_status ubp_make_slot(ubp_maker *m, int32_t *out, int32_t value, const ub_tensor *t,
+                        ubp_place_kind place)
 {
     ubp_plan *p = m->p;
     UBP_TRY(ubp_grow((void **)&p->slots, &p->cap_slots, p->n_slots, sizeof *p->slots, m->err));
@@ -39,7 +27,7 @@ static ub_status new_slot(maker *m, int32_t *out, int32_t value, const ub_tensor
 }
 
 /* The slot a value is read from: made for given values and constants on first use. */
-static ub_status read_slot(maker *m, int32_t *out, int32_t value)
+ub_status ubp_make_read(ubp_maker *m, int32_t *out, int32_t value)
 {
     *out = m->slot_of[value];
     if (*out >= 0)
@@ -54,13 +42,13 @@ static ub_status read_slot(maker *m, int32_t *out, int32_t value)
     if (place == UBP_PLACE_GIVEN && which < 0)
         return ubp_fail(m->err, UB_ERR_INTERNAL, "value '%s' is read before it is computed",
                         m->g->values[value].name);
-    UBP_TRY(new_slot(m, out, value, &t, place));
+    UBP_TRY(ubp_make_slot(m, out, value, &t, place));
     m->p->slots[*out].given = which;
     m->slot_of[value] = *out;
     return UB_OK;
 }
 
-static bool same_strides(const ub_tensor *a, const ub_tensor *b)
+bool ubp_make_same_strides(const ub_tensor *a, const ub_tensor *b)
 {
     for (int i = 0; i < a->rank; i++)
         if (a->dims[i] != 1 && a->strides[i] != b->strides[i])
@@ -68,7 +56,7 @@ static bool same_strides(const ub_tensor *a, const ub_tensor *b)
     return true;
 }
 
-static ub_status new_step(maker *m, ubp_plan_step **out, int n_in, int n_out)
+ub_status ubp_make_step(ubp_maker *m, ubp_plan_step **out, int n_in, int n_out)
 {
     ubp_plan *p = m->p;
     UBP_TRY(ubp_grow((void **)&p->steps, &p->cap_steps, p->n_steps, sizeof *p->steps, m->err));
@@ -87,7 +75,8 @@ static ub_status new_step(maker *m, ubp_plan_step **out, int n_in, int n_out)
 
 /* A slot with the elements of `from` in the layout of `want`: `from` itself where that is its
  * layout. Constants are copied here and now, others by a step. */
-static ub_status in_layout(maker *m, int32_t *out, int32_t from, const ub_tensor *want, bool fast)
+ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_tensor *want,
+                          bool fast)
 {
     ubp_plan *p = m->p;
     *out = from;
@@ -95,13 +84,13 @@ static ub_status in_layout(maker *m, int32_t *out, int32_t from, const ub_tensor
      * fast kernels pack them once anyway. */
     bool askew = !fast && p->slots[from].place == UBP_PLACE_CONST &&
                  !ubp_tensor_is_aligned(&p->slots[from].t);
-    if (same_strides(&p->slots[from].t, want) && !askew)
+    if (ubp_make_same_strides(&p->slots[from].t, want) && !askew)
         return UB_OK;
     int32_t value = p->slots[from].value;
     for (size_t i = 0; i < p->n_slots; i++) {
         const ubp_slot *s = &p->slots[i];
         if (value >= 0 && s->value == value && ubp_same_dims(&s->t, want) &&
-            same_strides(&s->t, want) && s->place != UBP_PLACE_VIEW &&
+            ubp_make_same_strides(&s->t, want) && s->place != UBP_PLACE_VIEW &&
             (!askew || ubp_tensor_is_aligned(&s->t))) {
             *out = (int32_t)i;
             return UB_OK;
@@ -114,11 +103,11 @@ static ub_status in_layout(maker *m, int32_t *out, int32_t from, const ub_tensor
         if (!t.data)
             return ubp_fail_memory(m->err, ubp_tensor_bytes(&t));
         ubp_tensor_move(&t, &p->slots[from].t);
-        return new_slot(m, out, value, &t, UBP_PLACE_CONST);
+        return ubp_make_slot(m, out, value, &t, UBP_PLACE_CONST);
     }
     ubp_plan_step *s;
-    UBP_TRY(new_slot(m, out, value, &t, UBP_PLACE_ARENA));
-    UBP_TRY(new_step(m, &s, 1, 1));
+    UBP_TRY(ubp_make_slot(m, out, value, &t, UBP_PLACE_ARENA));
+    UBP_TRY(ubp_make_step(m, &s, 1, 1));
     s->label = "layout";
     s->in[0] = from;
     s->out[0] = *out;
@@ -153,7 +142,7 @@ static bool follow_order(ub_tensor *t, const ub_tensor *like)
 
 /* The layout a reference kernel writes: that of its input where it can, so that networks that are
  * channels-last inside stay so. */
-static void choose_layout(const maker *m, const ubp_node *n, const int32_t *in, ub_tensor *t)
+static void choose_layout(const ubp_maker *m, const ubp_node *n, const int32_t *in, ub_tensor *t)
 {
     ubp_tensor_set_strides(t);
     if (!(n->op->flags & UBP_STRIDED))
@@ -174,7 +163,7 @@ static void choose_layout(const maker *m, const ubp_node *n, const int32_t *in, 
 
 /* ---- One node ------------------------------------------------------------------------------- */
 
-static void read_done(maker *m, const ubp_node *n)
+void ubp_make_done(ubp_maker *m, const ubp_node *n)
 {
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] >= 0)
@@ -185,7 +174,7 @@ static void read_done(maker *m, const ubp_node *n)
 }
 
 /* All outputs as views of input 0. */
-static ub_status as_view(maker *m, const ubp_node *n, const ubp_call *call, const int32_t *in,
+static ub_status as_view(ubp_maker *m, const ubp_node *n, const ubp_call *call, const int32_t *in,
                          bool *done)
 {
     *done = false;
@@ -204,7 +193,7 @@ static ub_status as_view(maker *m, const ubp_node *n, const ubp_call *call, cons
         if (!call->out[k])
             continue;
         int32_t slot;
-        UBP_TRY(new_slot(m, &slot, n->out[k], call->out[k], UBP_PLACE_VIEW));
+        UBP_TRY(ubp_make_slot(m, &slot, n->out[k], call->out[k], UBP_PLACE_VIEW));
         m->p->slots[slot].root = root;
         m->p->slots[slot].offset = base + offsets[k];
         m->slot_of[n->out[k]] = slot;
@@ -215,7 +204,7 @@ static ub_status as_view(maker *m, const ubp_node *n, const ubp_call *call, cons
 
 /* Whether this step may overwrite the memory of `slot`: it is all of its root's, and nobody reads
  * that afterwards. */
-static bool dies_here(const maker *m, int32_t slot, const int32_t *in, int n_in)
+bool ubp_make_dies(const ubp_maker *m, int32_t slot, const int32_t *in, int n_in)
 {
     const ubp_plan *p = m->p;
     int32_t root = p->slots[slot].root;
@@ -235,27 +224,27 @@ static bool dies_here(const maker *m, int32_t slot, const int32_t *in, int n_in)
 }
 
 /* The slot a step with an absorbed Add writes: it must hold the residual already. */
-static ub_status residual_slot(maker *m, int32_t *out, int32_t residual, int32_t result,
+static ub_status residual_slot(ubp_maker *m, int32_t *out, int32_t residual, int32_t result,
                                const ub_tensor *layout, const int32_t *in, int n_in)
 {
     int32_t slot;
-    UBP_TRY(read_slot(m, &slot, residual));
-    if (dies_here(m, slot, in, n_in) && same_strides(&m->p->slots[slot].t, layout)) {
+    UBP_TRY(ubp_make_read(m, &slot, residual));
+    if (ubp_make_dies(m, slot, in, n_in) && ubp_make_same_strides(&m->p->slots[slot].t, layout)) {
         ub_tensor t = m->p->slots[slot].t;
-        UBP_TRY(new_slot(m, out, result, &t, UBP_PLACE_VIEW));
+        UBP_TRY(ubp_make_slot(m, out, result, &t, UBP_PLACE_VIEW));
         m->p->slots[*out].root = m->p->slots[slot].root;
         return UB_OK;
     }
     ubp_plan_step *s;
-    UBP_TRY(new_slot(m, out, result, layout, UBP_PLACE_ARENA));
-    UBP_TRY(new_step(m, &s, 1, 1));
+    UBP_TRY(ubp_make_slot(m, out, result, layout, UBP_PLACE_ARENA));
+    UBP_TRY(ubp_make_step(m, &s, 1, 1));
     s->label = "residual";
     s->in[0] = slot;
     s->out[0] = *out;
     return UB_OK;
 }
 
-static const char *fused_label(maker *m, const ubp_node *n, const ubp_fusion *fusion)
+static const char *fused_label(ubp_maker *m, const ubp_node *n, const ubp_fusion *fusion)
 {
     const char *label = n->op->name;
     for (int i = 0; i < fusion->n && label; i++)
@@ -265,8 +254,8 @@ static const char *fused_label(maker *m, const ubp_node *n, const ubp_fusion *fu
 }
 
 /* Asks for a fast kernel, absorbing as much as it takes. */
-static ub_status prepare_fast(maker *m, ubp_fast **fast, const ubp_call *call, ubp_fusion *fusion,
-                              ub_tensor *want)
+static ub_status prepare_fast(ubp_maker *m, ubp_fast **fast, const ubp_call *call,
+                              ubp_fusion *fusion, ub_tensor *want)
 {
     *fast = NULL;
     if (!m->onednn)
@@ -289,7 +278,7 @@ static ub_status prepare_fast(maker *m, ubp_fast **fast, const ubp_call *call, u
 }
 
 /* Appends the step of a node; fast is taken over. */
-static ub_status add_step(maker *m, const ubp_node *n, const ubp_call *call, ubp_fast *fast,
+static ub_status add_step(ubp_maker *m, const ubp_node *n, const ubp_call *call, ubp_fast *fast,
                           const ubp_fusion *fusion, int32_t *in, const ub_tensor *want)
 {
     ubp_plan *p = m->p;
@@ -302,7 +291,7 @@ static ub_status add_step(maker *m, const ubp_node *n, const ubp_call *call, ubp
         ub_tensor layout = fast ? want[i] : p->slots[in[i]].t;
         if (!strided)
             ubp_tensor_set_strides(&layout);
-        st = in_layout(m, &in[i], in[i], &layout, fast != NULL);
+        st = ubp_make_layout(m, &in[i], in[i], &layout, fast != NULL);
     }
     int32_t residual = UBP_NO_VALUE;
     for (int i = 0; i < fusion->n; i++)
@@ -316,13 +305,13 @@ static ub_status add_step(maker *m, const ubp_node *n, const ubp_call *call, ubp
         if (k == 0 && residual >= 0)
             st = residual_slot(m, &out[k], residual, value, call->out[k], in, n->n_in);
         else
-            st = new_slot(m, &out[k], value, call->out[k], UBP_PLACE_ARENA);
+            st = ubp_make_slot(m, &out[k], value, call->out[k], UBP_PLACE_ARENA);
         if (st == UB_OK)
             m->slot_of[value] = out[k];
     }
     ubp_plan_step *s = NULL;
     if (st == UB_OK)
-        st = new_step(m, &s, n->n_in, n->n_out);
+        st = ubp_make_step(m, &s, n->n_in, n->n_out);
     if (st != UB_OK) {
         ubp_fast_free(fast);
         return st;
@@ -337,7 +326,7 @@ static ub_status add_step(maker *m, const ubp_node *n, const ubp_call *call, ubp
     return UB_OK;
 }
 
-static ub_status visit(maker *m, int32_t index)
+static ub_status visit(ubp_maker *m, int32_t index)
 {
     ubp_plan *p = m->p;
     const ubp_node *n = &m->g->nodes[index];
@@ -353,7 +342,7 @@ static ub_status visit(maker *m, int32_t index)
         in[i] = -1;
         if (n->in[i] < 0)
             continue;
-        UBP_TRY(read_slot(m, &in[i], n->in[i]));
+        UBP_TRY(ubp_make_read(m, &in[i], n->in[i]));
         in_t[i] = p->slots[in[i]].t;
         in_p[i] = &in_t[i];
     }
@@ -375,7 +364,7 @@ static ub_status visit(maker *m, int32_t index)
     bool done;
     UBP_TRY(as_view(m, n, &call, in, &done));
     if (done) {
-        read_done(m, n);
+        ubp_make_done(m, n);
         return UB_OK;
     }
     ubp_fusion fusion;
@@ -384,9 +373,9 @@ static ub_status visit(maker *m, int32_t index)
     UBP_TRY(prepare_fast(m, &fast, &call, &fusion, want));
     if (!fast)
         fusion.n = 0;
-    read_done(m, n);
+    ubp_make_done(m, n);
     for (int i = 0; i < fusion.n; i++) {
-        read_done(m, &m->g->nodes[fusion.nodes[i]]);
+        ubp_make_done(m, &m->g->nodes[fusion.nodes[i]]);
         m->absorbed[fusion.nodes[i]] = true;
     }
     return add_step(m, n, &call, fast, &fusion, in, want);
@@ -394,13 +383,13 @@ static ub_status visit(maker *m, int32_t index)
 
 /* ---- The plan ------------------------------------------------------------------------------- */
 
-static bool must_compute(const maker *m, int32_t value)
+static bool must_compute(const ubp_maker *m, int32_t value)
 {
     return value >= 0 && !m->p->facts->values[value].t.data;
 }
 
 /* Marks the nodes that have to run and counts who reads what. */
-static void find_uses(maker *m)
+static void find_uses(ubp_maker *m)
 {
     ubp_facts *f = m->p->facts;
     for (int i = 0; i < m->ask->n_wanted; i++)
@@ -423,7 +412,50 @@ static void find_uses(maker *m)
     memcpy(m->remaining, m->uses.count, m->g->n_values * sizeof *m->remaining);
 }
 
-static ub_status make(maker *m)
+/* Whether the slot holds its value to the end of the run once it has memory of its own: no step
+ * writes another value over it. */
+static bool lasts(const ubp_plan *p, int32_t slot)
+{
+    int writers = 0;
+    for (size_t i = 0; i < p->n_steps; i++)
+        for (int k = 0; k < p->steps[i].n_out; k++)
+            writers += p->steps[i].out[k] >= 0 && p->slots[p->steps[i].out[k]].root == slot;
+    return writers == 1;
+}
+
+/* Inner values that the caller wants to have for later runs: the deepest first, for they cost most.
+ */
+static ub_status put_aside(ubp_maker *m)
+{
+    ubp_plan *p = m->p;
+    size_t left = m->ask->keep_bytes;
+    if (left == 0)
+        return UB_OK;
+    int32_t *wanted =
+        ubp_arena_array(&p->arena, p->n_slots + (size_t)p->n_wanted + 1, sizeof *wanted);
+    if (!wanted)
+        return ubp_fail_memory(m->err, p->n_slots * sizeof *wanted);
+    memcpy(wanted, p->wanted, (size_t)p->n_wanted * sizeof *wanted);
+    p->wanted = wanted;
+    for (size_t i = p->n_steps; i-- > 0;) {
+        const ubp_plan_step *s = &p->steps[i];
+        for (int k = 0; k < s->n_out && s->node; k++) {
+            const int32_t slot = s->out[k];
+            if (slot < 0 || p->slots[slot].place != UBP_PLACE_ARENA || p->slots[slot].value < 0 ||
+                p->slots[slot].t.dtype == UB_STRING || !lasts(p, slot))
+                continue;
+            const size_t bytes = ubp_tensor_bytes(&p->slots[slot].t);
+            if (bytes > left)
+                continue;
+            left -= bytes;
+            p->slots[slot].place = UBP_PLACE_OWN;
+            wanted[p->n_wanted++] = slot;
+        }
+    }
+    return UB_OK;
+}
+
+static ub_status make(ubp_maker *m)
 {
     ubp_plan *p = m->p;
     const ubp_facts *f = p->facts;
@@ -444,16 +476,23 @@ static ub_status make(maker *m)
     memset(m->slot_of, -1, nv * sizeof *m->slot_of);
     memset(m->uses.user, -1, nv * sizeof *m->uses.user); /* wanted, and read by no node */
     find_uses(m);
-    for (int i = 0; i < f->n_nodes; i++)
-        if (m->uses.needed[f->nodes[i]] && !m->absorbed[f->nodes[i]])
+    for (int i = 0; i < f->n_nodes; i++) {
+        bool chained = false;
+        if (!m->uses.needed[f->nodes[i]] || m->absorbed[f->nodes[i]])
+            continue;
+        UBP_TRY(ubp_make_chain(m, i, &chained));
+        if (!chained)
             UBP_TRY(visit(m, f->nodes[i]));
+    }
     p->n_wanted = m->ask->n_wanted;
     for (int i = 0; i < p->n_wanted; i++) {
-        UBP_TRY(read_slot(m, &p->wanted[i], m->ask->wanted[i]));
+        UBP_TRY(ubp_make_read(m, &p->wanted[i], m->ask->wanted[i]));
         ubp_slot *root = &p->slots[p->slots[p->wanted[i]].root];
         if (root->place == UBP_PLACE_ARENA)
             root->place = UBP_PLACE_OWN;
     }
+    p->n_asked = p->n_wanted;
+    UBP_TRY(put_aside(m));
     return ubp_plan_place(p, m->err);
 }
 
@@ -479,7 +518,7 @@ ub_status ubp_plan_new(ubp_plan **out, ubp_facts *facts, const ubp_ask *ask,
         return ubp_fail_memory(err, sizeof *p);
     }
     p->facts = facts;
-    maker m = {.p = p, .ask = ask, .g = ask->graph, .onednn = onednn, .err = err};
+    ubp_maker m = {.p = p, .ask = ask, .g = ask->graph, .onednn = onednn, .err = err};
     ub_status st = make(&m);
     if (st != UB_OK) {
         ubp_plan_free(p);

@@ -157,6 +157,7 @@ void ubp_fast_free(ubp_fast *f)
     ubp_dn_prim_release(f->d, f->prim);
     ubp_free(f->pooling);
     ubp_dn_rnn_free(f->rnn);
+    ubp_dn_spread_free(f->spread);
     ubp_free(f);
 }
 
@@ -184,6 +185,7 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
         const char *op;
         ub_status (*prepare)(ubp_fast *f, const ubp_dn_request *r);
     } served[] = {{"Conv", ubp_dn_conv},
+                  {"ConvTranspose", ubp_dn_conv_transpose},
                   {"MatMul", ubp_dn_matmul},
                   {"Gemm", ubp_dn_matmul},
                   {"MaxPool", ubp_dn_max_pool},
@@ -206,6 +208,7 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
             return ubp_fail_memory(call->err, sizeof *f);
         f->d = d;
         ub_status st = served[i].prepare(f, &r);
+        *scratch = f->own_scratch;
         if (st == UB_OK && f->prim)
             st = fast_size(f, scratch, call);
         if (st != UB_OK) {
@@ -220,7 +223,10 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
 
 const char *ubp_fast_kernel(const ubp_fast *f)
 {
-    return f->prim ? f->prim->name : f->rnn ? "recurrent, brg" : "channels-last";
+    return f->prim     ? f->prim->name
+           : f->rnn    ? "recurrent, brg"
+           : f->spread ? "spread, brg"
+                       : "channels-last";
 }
 
 /* ---- Running ------------------------------------------------------------------------------------
@@ -244,7 +250,8 @@ static ub_status bind_weights(ubp_fast *f, const ubp_call *call)
         st = dnnl_memory_set_data_handle(f->weights,
                                          f->packed ? f->packed->data : call->in[1]->data);
     if (st == dnnl_success && p->bias)
-        st = dnnl_memory_set_data_handle(f->bias, call->in[2]->data);
+        st = dnnl_memory_set_data_handle(f->bias,
+                                         f->row ? (void *)(uintptr_t)f->row : call->in[2]->data);
     return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "binding weights");
 }
 

@@ -226,9 +226,15 @@ static ub_status as_matmul(ubp_fast *f, const product *p, const ubp_call *call)
     if (layout_of(&spec.src, &p->a) == NONE || !ubp_dn_operand_of(&spec.dst, &p->dst) ||
         !fill_weights(f, &spec.weights, p, &layout))
         return UBP_DECLINED;
-    if (p->bias)
-        spec.bias = (ubp_dn_operand){
-            .rank = 2, .dims = {1, p->dst.dims[1]}, .strides = {p->dst.dims[1], 1}};
+    if (p->bias || f->row) {
+        /* One row for all; the kernel adds it to the finished sum. */
+        const int64_t n = p->dst.dims[p->dst.rank - 1];
+        spec.bias = (ubp_dn_operand){.rank = p->dst.rank};
+        for (int i = 0; i < p->dst.rank; i++) {
+            spec.bias.dims[i] = i + 1 < p->dst.rank ? 1 : n;
+            spec.bias.strides[i] = i + 1 < p->dst.rank ? n : 1;
+        }
+    }
     if (layout == MIDDLE) /* heads: the usual Transpose and Reshape behind then cost nothing */
         dense(&spec.dst, middle);
     UBP_TRY(ubp_dn_prim_get(&f->prim, f->d, &spec, takes_brgemm, call));
@@ -286,6 +292,8 @@ static ub_status as_convolution(ubp_fast *f, const product *p, const ubp_call *c
 {
     ubp_dn_spec spec;
     ubp_dn_operand a, b;
+    if (f->row) /* here it would start the sum */
+        return UBP_DECLINED;
     if (!p->constant || p->stack || p->a.rank != 2 || layout_of(&a, &p->a) != PLAIN ||
         !ubp_dn_operand_of(&b, &p->b))
         return UBP_DECLINED;
@@ -345,9 +353,11 @@ ub_status ubp_dn_matmul(ubp_fast *f, const ubp_dn_request *r)
     const ubp_call *call = r->call;
     const ubp_gemm_attr *attr = strcmp(call->op->name, "Gemm") == 0 ? call->attr : NULL;
     ub_tensor a = *call->in[0], b = *call->in[1];
-    if (a.dtype != UB_F32 || a.rank < 1 || b.rank < 1 ||
-        !ubp_dn_take_posts(f, r->posts, 0, r->n_posts))
+    const bool row = r->n_posts > 0 && r->posts[0].kind == UBP_POST_BIAS;
+    if (a.dtype != UB_F32 || a.rank < 1 || b.rank < 1 || (row && b.rank < 2) ||
+        !ubp_dn_take_posts(f, r->posts, row, r->n_posts))
         return UBP_DECLINED;
+    f->row = row ? r->posts[0].bias : NULL;
     /* As they lie; else with one or both brought to rows. */
     ub_status st = prepare(f, r, &a, &b);
     if (st == UBP_DECLINED) {

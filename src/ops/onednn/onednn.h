@@ -134,6 +134,7 @@ typedef struct ubp_dn_slot {
 
 typedef struct ubp_dn_pooling ubp_dn_pooling;     /* dn_max_pool.c */
 typedef struct ubp_dn_recurrent ubp_dn_recurrent; /* dn_rnn.c */
+typedef struct ubp_dn_spread ubp_dn_spread;       /* dn_conv_transpose.c */
 
 struct ubp_fast {
     ubp_onednn *d;
@@ -141,6 +142,8 @@ struct ubp_fast {
     ubp_dn_prim *acting;     /* the same with posts[0] inside; NULL: none */
     ubp_dn_pooling *pooling; /* owned */
     ubp_dn_recurrent *rnn;   /* owned */
+    ubp_dn_spread *spread;   /* owned */
+    size_t own_scratch;      /* of what has no prim: bytes of scratch memory */
     ub_status (*run)(ubp_fast *f, const ubp_call *call, void *scratch);
     /* The call is `items` runs of the primitive. */
     int64_t items;
@@ -155,6 +158,7 @@ struct ubp_fast {
     ubp_dn_operand weights_shape;
     bool constant; /* weights are packed on the first run, else they lie as the primitive wants */
     ubp_dn_packed *packed;
+    const void *row; /* the bias of a post; NULL: that of the call */
     dnnl_memory_t weights, bias;
     ubp_dn_slot *slots; /* [n_slots] */
     int n_slots;
@@ -204,5 +208,7 @@ ub_status ubp_dn_matmul(ubp_fast *f, const ubp_dn_request *r);       /* dn_matmu
 ub_status ubp_dn_layer_norm(ubp_fast *f, const ubp_dn_request *r);   /* dn_layer_norm.c */
 ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r);          /* dn_rnn.c */
 void ubp_dn_rnn_free(ubp_dn_recurrent *rnn);
+ub_status ubp_dn_conv_transpose(ubp_fast *f, const ubp_dn_request *r); /* dn_conv_transpose.c */
+void ubp_dn_spread_free(ubp_dn_spread *s);
 
 #endif
