@@ -59,8 +59,11 @@ typedef struct cli_run {
 typedef struct cli_wanted {
     ub_names *lists[CLI_MAX_LIST];
     int n_lists;
-    const char **names; /* [n], borrowed from lists */
-    ub_tensor **values; /* [n]; NULL until computed */
+    const char **names;  /* [n], borrowed from lists */
+    bool *is_list;       /* [n] */
+    ub_tensor **values;  /* [n]; NULL until computed, and of lists */
+    ub_list **sequences; /* [n]; NULL until computed, and of tensors */
+    ub_names **columns;  /* [n]; NULL where the columns have no names */
     int n;
 } cli_wanted;
 
@@ -77,6 +80,8 @@ void cli_wanted_release(cli_wanted *w);
 /* top.c: names of classes; *out is NULL when path is, and freed with free(). */
 typedef struct cli_labels cli_labels;
 ub_status cli_labels_read(cli_labels **out, const char *path, ub_error *err);
+/* The same from the names of columns. */
+ub_status cli_labels_of(cli_labels **out, const ub_names *names, ub_error *err);
 /* The largest entries of each sample of t: (samples, classes). labels may be NULL. */
 ub_status cli_top_show(const cli_labels *labels, const cli_run *r, const ub_tensor *t,
                        ub_error *err);
@@ -94,9 +99,10 @@ ub_status cli_picture_load(ub_tensor **out, const char *path, const char *option
 /* The picture files of a folder in the order ub_image_load_folder takes them. */
 char **cli_picture_names(const char *folder, int *count);
 
-/* output.c: whether n values can be written to -o OUT; NULL: yes. For use before they are computed.
+/* output.c: whether these values can be written to -o OUT; NULL: yes. For use before they are
+ * computed.
  */
-ub_status cli_write_check(const char *out, int n, ub_error *err);
+ub_status cli_write_check(const char *out, const cli_wanted *w, ub_error *err);
 /* The values to where -o says. */
 ub_status cli_write(const char *out, const cli_wanted *w, ub_error *err);
 /* The values to where -o says, or as JSON, or for a person to read, on stdout. */

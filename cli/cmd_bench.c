@@ -35,6 +35,10 @@ static ub_status one_run(const cli_run *r, cli_wanted *w, double *ms, ub_error *
 static ub_status measure(timing *t, const cli_run *r, cli_wanted *w, ub_error *err)
 {
     double warm;
+    for (int i = 0; i < w->n; i++)
+        if (w->is_list[i])
+            return cli_error(err, UB_ERR_ARGUMENT, "'%s' is a list: bench times tensors",
+                             w->names[i]);
     ub_status st = one_run(r, w, &t->first_ms, err);
     for (int i = 0; i < 2 && st == UB_OK; i++)
         st = one_run(r, w, &warm, err);

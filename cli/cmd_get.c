@@ -23,7 +23,7 @@ static ub_status get(const cli_run *r, cli_wanted *w, ub_error *err)
     const cli_options *o = r->o;
     ub_status st = cli_wanted_find(w, r, o->what, o->n_what, err);
     if (st == UB_OK)
-        st = cli_write_check(o->out, w->n, err);
+        st = cli_write_check(o->out, w, err);
     if (st == UB_OK)
         st = cli_wanted_compute(w, r, err);
     if (st == UB_OK && !o->quiet)

@@ -7,6 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* --top looks at the first output whose columns have names, else at the first output. */
+static ub_status show_top(const cli_run *r, const cli_wanted *w, const cli_labels *labels,
+                          ub_error *err)
+{
+    cli_labels *own = NULL;
+    int at = 0;
+    while (at < w->n && !w->columns[at])
+        at++;
+    at = at < w->n ? at : 0;
+    if (w->is_list[at])
+        return cli_error(err, UB_ERR_SHAPE,
+                         "--top wants an output of (samples, classes), '%s' is"
+                         " a list",
+                         w->names[at]);
+    ub_status st = UB_OK;
+    if (!labels && w->columns[at])
+        st = cli_labels_of(&own, w->columns[at], err);
+    if (st == UB_OK)
+        st = cli_top_show(own ? own : labels, r, w->values[at], err);
+    free(own);
+    return st;
+}
+
 static ub_status run(const cli_run *r, cli_wanted *w, const cli_labels *labels, ub_error *err)
 {
     const cli_options *o = r->o;
@@ -17,12 +40,12 @@ static ub_status run(const cli_run *r, cli_wanted *w, const cli_labels *labels, 
         st = err->code = UB_ERR_ARGUMENT;
     }
     if (st == UB_OK)
-        st = cli_write_check(o->out, w->n, err);
+        st = cli_write_check(o->out, w, err);
     if (st == UB_OK)
         st = cli_wanted_compute(w, r, err);
     if (st == UB_OK && (o->out || !o->top))
         st = cli_show(o, w, err);
-    return st == UB_OK && o->top ? cli_top_show(labels, r, w->values[0], err) : st;
+    return st == UB_OK && o->top ? show_top(r, w, labels, err) : st;
 }
 
 ub_status cmd_run(const cli_options *o)

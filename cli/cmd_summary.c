@@ -7,9 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const list_words[] = {"tensor", "sequence", "optional", "optional sequence"};
+
 static void port_text(char *text, size_t size, const ub_port *p)
 {
     char plain[256];
+    if (p->kind != UB_KIND_TENSOR) {
+        snprintf(text, size, "%s %s", cli_plain(plain, sizeof plain, p->name), list_words[p->kind]);
+        return;
+    }
     size_t n = (size_t)snprintf(text, size, "%s %s (", cli_plain(plain, sizeof plain, p->name),
                                 ub_dtype_name(p->dtype));
     for (int a = 0; a < p->rank && n < size; a++) {
@@ -106,6 +112,58 @@ static bool print_row(const ub_row *row, int width)
     return row->layer->missing != NULL;
 }
 
+static bool inner_shown(const filter *f, const ub_inner *inner)
+{
+    if (!f->names)
+        return true;
+    for (int i = 0; i < ub_names_count(f->names); i++)
+        if (strcmp(ub_names_at(f->names, i), inner->holder) == 0)
+            return true;
+    return false;
+}
+
+/* "float32 (?, 3)" as the file has it; "" where it says nothing. */
+static void inner_text(char *text, size_t size, const ub_inner *v)
+{
+    size_t n =
+        (size_t)snprintf(text, size, "%s", v->kind == UB_KIND_TENSOR ? "" : list_words[v->kind]);
+    if (v->kind != UB_KIND_TENSOR || v->dtype == UB_UNDEFINED)
+        return;
+    n = (size_t)snprintf(text, size, "%s%s", ub_dtype_name(v->dtype), v->rank < 0 ? "" : " (");
+    for (int a = 0; a < v->rank && n < size; a++) {
+        const char *sep = a ? ", " : "";
+        n += (size_t)(v->dims[a] < 0
+                          ? snprintf(text + n, size - n, "%s?", sep)
+                          : snprintf(text + n, size - n, "%s%lld", sep, (long long)v->dims[a]));
+    }
+    if (v->rank >= 0 && n < size)
+        snprintf(text + n, size - n, v->rank == 1 ? ",)" : ")");
+}
+
+/* What the bodies of If, Loop, Scan and SequenceMap hold. */
+static void print_inner(const ub_summary *sum, const filter *f)
+{
+    char address[1024], type[256], text[512];
+    int width = 16, shown = 0;
+    for (int i = 0; i < ub_summary_inner_count(sum); i++) {
+        const int n = (int)strlen(ub_summary_inner(sum, i)->address);
+        if (inner_shown(f, ub_summary_inner(sum, i)) && n > width)
+            width = n;
+    }
+    width = width > 60 ? 60 : width;
+    for (int i = 0; i < ub_summary_inner_count(sum); i++) {
+        const ub_inner *v = ub_summary_inner(sum, i);
+        if (!inner_shown(f, v))
+            continue;
+        if (shown++ == 0)
+            printf("\n%-*s  %-22s %s\n", width, "inside bodies", "type",
+                   "in the file (K: an iteration, from 0)");
+        inner_text(text, sizeof text, v);
+        printf("%-*s  %-*s%s\n", width, cli_plain(address, sizeof address, v->address),
+               *text ? 23 : 0, *v->type ? cli_plain(type, sizeof type, v->type) : "input", text);
+    }
+}
+
 /* The sum of what is known, as large as can be. */
 static int64_t add_counts(int64_t a, int64_t b)
 {
@@ -143,6 +201,7 @@ static void print_table(const cli_run *r, const ub_summary *sum, const filter *f
     count_text(m, sizeof m, macs);
     if (!f->names)
         printf("%-*s  %-22s %-40s %8s %8s\n", width, "total", "", "", p, m);
+    print_inner(sum, f);
     if (missing)
         printf("\n* %s", cli_plain(text, sizeof text, reason));
     if (missing > 1)
@@ -161,8 +220,9 @@ static json_t *port_json(const ub_port *p)
         json_array_append_new(dims, p->dims[a] >= 0   ? json_integer(p->dims[a])
                                     : p->dim_names[a] ? cli_json_text(p->dim_names[a])
                                                       : json_null());
-    return json_pack("{s:o,s:s,s:o,s:i}", "name", cli_json_text(p->name), "dtype",
-                     ub_dtype_name(p->dtype), "shape", dims, "batch_axis", p->batch_axis);
+    return json_pack("{s:o,s:s,s:s,s:o,s:i}", "name", cli_json_text(p->name), "kind",
+                     list_words[p->kind], "dtype", ub_dtype_name(p->dtype), "shape", dims,
+                     "batch_axis", p->batch_axis);
 }
 
 static json_t *shape_json(const ub_tensor *t)
@@ -191,10 +251,25 @@ static json_t *row_json(const ub_row *row)
                      text_or_null(row->mixed), "missing", text_or_null(l->missing));
 }
 
+static json_t *inner_json(const ub_inner *v)
+{
+    json_t *dims = v->rank < 0 ? json_null() : json_array();
+    for (int a = 0; a < v->rank; a++)
+        json_array_append_new(dims, v->dims[a] < 0 ? json_null() : json_integer(v->dims[a]));
+    return json_pack("{s:o,s:o,s:o,s:i,s:o,s:o}", "address", cli_json_text(v->address), "type",
+                     cli_json_text(*v->type ? v->type : "input"), "holder",
+                     cli_json_text(v->holder), "depth", v->depth, "dtype",
+                     v->kind == UB_KIND_TENSOR && v->dtype != UB_UNDEFINED
+                         ? json_string(ub_dtype_name(v->dtype))
+                         : json_null(),
+                     "shape", dims);
+}
+
 static ub_status print_json(const cli_run *r, const ub_summary *sum, const filter *f, ub_error *err)
 {
     json_t *root = json_pack("{s:i}", "unbatch", CLI_JSON_VERSION);
-    json_t *inputs = json_array(), *outputs = json_array(), *layers = json_array();
+    json_t *inputs = json_array(), *outputs = json_array(), *layers = json_array(),
+           *inner = json_array();
     for (int i = 0; i < ub_model_input_count(r->model); i++)
         json_array_append_new(inputs, port_json(ub_model_input(r->model, i)));
     for (int i = 0; i < ub_model_output_count(r->model); i++)
@@ -202,9 +277,13 @@ static ub_status print_json(const cli_run *r, const ub_summary *sum, const filte
     for (int i = 0; i < ub_summary_count(sum); i++)
         if (shown(f, ub_summary_row(sum, i)))
             json_array_append_new(layers, row_json(ub_summary_row(sum, i)));
+    for (int i = 0; i < ub_summary_inner_count(sum); i++)
+        if (inner_shown(f, ub_summary_inner(sum, i)))
+            json_array_append_new(inner, inner_json(ub_summary_inner(sum, i)));
     json_object_set_new(root, "inputs", inputs);
     json_object_set_new(root, "outputs", outputs);
     json_object_set_new(root, "layers", layers);
+    json_object_set_new(root, "inside", inner);
     json_object_set_new(root, "unsupported", cli_json_text(ub_model_unsupported(r->model)));
     return cli_json_print(root, err);
 }

@@ -27,6 +27,10 @@ static const ub_port *port_of(const ub_model *m, const char *name);
 static ub_status set(cli_run *r, const char *name, const ub_tensor *t, ub_error *err)
 {
     const ub_port *port = port_of(r->model, name);
+    if (port && (port->kind == UB_KIND_SEQUENCE || port->kind == UB_KIND_OPTIONAL_SEQUENCE))
+        return cli_error(err, UB_ERR_SHAPE,
+                         "'%s' is a sequence: give its elements as the arrays of an .npz",
+                         port->name);
     if (!port || port->dtype == t->dtype || ub_npy_dtype(port->dtype) != t->dtype)
         return ub_session_set(r->session, name, t, err);
     ub_tensor *cast = NULL;
@@ -120,6 +124,55 @@ static ub_status give_made(cli_run *r, const char *name, const char *spec, ub_er
     return st == UB_OK ? give(r, name, t, err) : st;
 }
 
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+static bool is_list(const ub_port *p)
+{
+    return p && p->kind != UB_KIND_TENSOR;
+}
+
+/* The array of an archive that is named LIST/K; NULL: there is none. */
+static const ub_tensor *element_of(const ub_npz *z, const char *list, int k)
+{
+    char want[1100];
+    snprintf(want, sizeof want, "%s/%d", list, k);
+    for (int i = 0; i < ub_npz_count(z); i++)
+        if (strcmp(ub_npz_name(z, i), want) == 0)
+            return ub_npz_tensor(z, i);
+    return NULL;
+}
+
+/* The elements of a list from an archive: its arrays LIST/0, LIST/1 and so on, as get writes them;
+ * where there are none of those and the list was named, all of its arrays in their order. */
+static ub_status give_elements(cli_run *r, const ub_port *p, const ub_npz *z, bool named, int *n,
+                               ub_error *err)
+{
+    const ub_tensor **all = calloc((size_t)ub_npz_count(z) + 1, sizeof *all);
+    if (!all)
+        return cli_error(err, UB_ERR_MEMORY, "out of memory");
+    *n = 0;
+    for (const ub_tensor *t; *n < ub_npz_count(z) && (t = element_of(z, p->name, *n)) != NULL;)
+        all[(*n)++] = t;
+    if (named && *n == 0)
+        for (; *n < ub_npz_count(z); ++*n)
+            all[*n] = ub_npz_tensor(z, *n);
+    ub_status st = UB_OK;
+    if (*n > 0 || named)
+        st = ub_session_set_list(r->session, p->name, all, *n, err);
+    free(all);
+    return st;
+}
+
+/* Nothing, for an optional input. */
+static ub_status give_nothing(cli_run *r, const char *name, ub_error *err)
+{
+    const ub_port *p = port_of(r->model, name);
+    if (!is_list(p) || p->kind == UB_KIND_SEQUENCE)
+        return cli_error(err, UB_ERR_ARGUMENT, "none: is for inputs that are optional, '%s' is not",
+                         name ? name : "the input");
+    return ub_session_set_list(r->session, p->name, NULL, 0, err);
+}
+
 /* An archive: its arrays by the names of the inputs, or its only array for the only input. */
 static ub_status give_archive(cli_run *r, const char *name, const char *path, ub_error *err)
 {
@@ -128,9 +181,18 @@ static ub_status give_archive(cli_run *r, const char *name, const char *path, ub
     if (st != UB_OK)
         return st;
     r->archives[r->n_archives++] = z;
+    const ub_port *port = port_of(r->model, name);
+    int given = 0;
+    if (is_list(port) && port->kind != UB_KIND_OPTIONAL)
+        return give_elements(r, port, z, true, &given, err);
     if (ub_npz_count(z) == 1 && (name || !is_input(r->model, ub_npz_name(z, 0))))
         return set(r, name, ub_npz_tensor(z, 0), err);
-    int given = 0;
+    for (int i = 0; i < ub_model_input_count(r->model) && !name && st == UB_OK; i++) {
+        int n = 0;
+        if (is_list(ub_model_input(r->model, i)))
+            st = give_elements(r, ub_model_input(r->model, i), z, false, &n, err);
+        given += n > 0;
+    }
     for (int i = 0; i < ub_npz_count(z) && st == UB_OK; i++) {
         const char *key = ub_npz_name(z, i);
         if (name ? strcmp(name, key) != 0 : !is_input(r->model, key))
@@ -225,6 +287,8 @@ ub_status cli_input_give(cli_run *r, const char *spec, ub_error *err)
     const char *name = text[0] ? text : NULL;
     if (strcmp(rest, "-") == 0)
         return give_stdin(r, name, err);
+    if (strcmp(rest, "none:") == 0)
+        return give_nothing(r, name, err);
     if (strncmp(rest, "rand:", 5) == 0 || strncmp(rest, "zeros:", 6) == 0)
         return give_made(r, name, rest, err);
     return give_file(r, name, rest, err);

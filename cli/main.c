@@ -179,7 +179,7 @@ static void help_all(FILE *to)
           "(layer3.*,\n"
           "       **, @inputs, @outputs); the first index of SLICE is always the sample\n"
           "INPUT  FILE.npy, FILE.npz, FILE.png|jpg[size=224,mean=imagenet], a folder of pictures,\n"
-          "       rand:32x3x224x224[:seed], zeros:SHAPE, - (npy on stdin)\n"
+          "       rand:32x3x224x224[:seed], zeros:SHAPE, none: (an optional), - (npy on stdin)\n"
           "OUT    FILE.npy, .npz, .json or .txt, - (npy on stdout)\n"
           "\nexamples:\n",
           to);

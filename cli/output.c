@@ -77,7 +77,18 @@ static ub_status tensor_stats(stats *s, const ub_tensor *t, ub_error *err)
     return UB_OK;
 }
 
-static ub_status print(const char *name, const ub_tensor *t, ub_error *err)
+static void print_columns(const ub_names *columns, const ub_tensor *t)
+{
+    char plain[256];
+    if (!columns || t->rank < 1 || t->dims[t->rank - 1] != ub_names_count(columns))
+        return;
+    printf("columns");
+    for (int k = 0; k < ub_names_count(columns); k++)
+        printf("%s%s", k ? ", " : ": ", cli_plain(plain, sizeof plain, ub_names_at(columns, k)));
+    putchar('\n');
+}
+
+static ub_status print(const char *name, const ub_tensor *t, const ub_names *columns, ub_error *err)
 {
     char plain[1024], shape[512], *text;
     stats s;
@@ -92,9 +103,42 @@ static ub_status print(const char *name, const ub_tensor *t, ub_error *err)
         printf("  min %.6g  max %.6g  mean %.6g  std %.6g", s.min, s.max, s.mean, s.std);
     if (s.nan + s.inf)
         printf("  NaN %lld  Inf %lld", (long long)s.nan, (long long)s.inf);
-    printf("\n%s\n", text);
+    putchar('\n');
+    print_columns(columns, t);
+    printf("%s\n", text);
     ub_string_free(text);
     return UB_OK;
+}
+
+/* The name of element k of a list; cut to size. */
+static const char *element_name(char *text, size_t size, const char *list, int64_t k)
+{
+    snprintf(text, size, "%s/%lld", list, (long long)k);
+    return text;
+}
+
+/* "a sequence of 3". */
+static const char *list_text(char *text, size_t size, const ub_list *l)
+{
+    const ub_kind kind = ub_list_kind(l);
+    const char *optional = kind == UB_KIND_SEQUENCE ? "" : "an optional of ";
+    if (!ub_list_filled(l))
+        snprintf(text, size, "an optional that holds nothing");
+    else if (kind == UB_KIND_OPTIONAL || kind == UB_KIND_TENSOR)
+        snprintf(text, size, "%sa tensor", kind == UB_KIND_OPTIONAL ? optional : "");
+    else
+        snprintf(text, size, "%sa sequence of %lld", optional, (long long)ub_list_count(l));
+    return text;
+}
+
+static ub_status print_list(const char *name, const ub_list *l, ub_error *err)
+{
+    char plain[1024], text[128];
+    ub_status st = UB_OK;
+    printf("%s  %s\n", cli_plain(plain, sizeof plain, name), list_text(text, sizeof text, l));
+    for (int64_t k = 0; k < ub_list_count(l) && st == UB_OK; k++)
+        st = print(element_name(plain, sizeof plain, name, k), ub_list_at(l, k), NULL, err);
+    return st;
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
@@ -198,14 +242,40 @@ ub_status cli_json_print(json_t *j, ub_error *err)
                                   : UB_OK;
 }
 
+/* A list and its elements; "filled" is false for an optional that holds nothing. */
+static json_t *list_json(const char *name, const ub_list *l, bool all)
+{
+    static const char *const kinds[] = {"tensor", "sequence", "optional", "optional sequence"};
+    char text[1024];
+    json_t *elements = json_array();
+    for (int64_t k = 0; k < ub_list_count(l); k++)
+        json_array_append_new(
+            elements, tensor_json(element_name(text, sizeof text, name, k), ub_list_at(l, k), all));
+    return json_pack("{s:o,s:s,s:b,s:o}", "what", cli_json_text(name), "kind",
+                     kinds[ub_list_kind(l)], "filled", ub_list_filled(l), "elements", elements);
+}
+
+static json_t *columns_json(const ub_names *columns)
+{
+    json_t *list = json_array();
+    for (int k = 0; k < ub_names_count(columns); k++)
+        json_array_append_new(list, cli_json_text(ub_names_at(columns, k)));
+    return list;
+}
+
 /* The values of all tensors under a version. all: every element whatever the size. */
 static json_t *values_json(const cli_wanted *w, bool all)
 {
     json_t *root = json_object(), *values = json_array();
     json_object_set_new(root, "unbatch", json_integer(CLI_JSON_VERSION));
     json_object_set_new(root, "values", values);
-    for (int i = 0; i < w->n; i++)
-        json_array_append_new(values, tensor_json(w->names[i], w->values[i], all));
+    for (int i = 0; i < w->n; i++) {
+        json_t *value = w->is_list[i] ? list_json(w->names[i], w->sequences[i], all)
+                                      : tensor_json(w->names[i], w->values[i], all);
+        if (w->columns[i] && w->values[i])
+            json_object_set_new(value, "columns", columns_json(w->columns[i]));
+        json_array_append_new(values, value);
+    }
     return root;
 }
 
@@ -317,8 +387,17 @@ static ub_status write_txt(const char *path, const cli_wanted *w, ub_error *err)
     FILE *f = open_memstream(&text, &size);
     if (!f)
         return cli_error(err, UB_ERR_MEMORY, "out of memory");
-    for (int i = 0; i < w->n && st == UB_OK; i++)
-        st = print_values(f, w->names[i], w->values[i], err);
+    for (int i = 0; i < w->n && st == UB_OK; i++) {
+        if (!w->is_list[i]) {
+            st = print_values(f, w->names[i], w->values[i], err);
+            continue;
+        }
+        char line[1024];
+        fprintf(f, "# %s %s\n", w->names[i], list_text(line, sizeof line, w->sequences[i]));
+        for (int64_t k = 0; k < ub_list_count(w->sequences[i]) && st == UB_OK; k++)
+            st = print_values(f, element_name(line, sizeof line, w->names[i], k),
+                              ub_list_at(w->sequences[i], k), err);
+    }
     if (fclose(f) != 0 && st == UB_OK)
         st = cli_error(err, UB_ERR_MEMORY, "out of memory");
     if (st == UB_OK)
@@ -340,7 +419,41 @@ static ub_status write_stdout(const ub_tensor *t, ub_error *err)
     return st;
 }
 
-ub_status cli_write_check(const char *out, int n, ub_error *err)
+/* Every tensor; element K of a list as NAME/K. */
+static ub_status write_npz(const char *path, const cli_wanted *w, ub_error *err)
+{
+    size_t n = 0, at = 0, text = 1;
+    for (int i = 0; i < w->n; i++)
+        n += w->is_list[i] ? (size_t)ub_list_count(w->sequences[i]) : 1;
+    for (int i = 0; i < w->n; i++)
+        if (w->is_list[i])
+            text += (size_t)ub_list_count(w->sequences[i]) * (strlen(w->names[i]) + 24);
+    if (n > INT_MAX)
+        return cli_error(err, UB_ERR_ARGUMENT, "%zu arrays are too many for one npz", n);
+    const char **names = calloc(n + 1, sizeof *names);
+    const ub_tensor **tensors = calloc(n + 1, sizeof *tensors);
+    char *made = malloc(text), *to = made;
+    ub_status st =
+        names && tensors && made ? UB_OK : cli_error(err, UB_ERR_MEMORY, "out of memory");
+    for (int i = 0; i < w->n && st == UB_OK; i++) {
+        names[at] = w->names[i];
+        if (!w->is_list[i])
+            tensors[at++] = w->values[i];
+        for (int64_t k = 0; w->is_list[i] && k < ub_list_count(w->sequences[i]); k++) {
+            names[at] = element_name(to, strlen(w->names[i]) + 24, w->names[i], k);
+            to += strlen(to) + 1;
+            tensors[at++] = ub_list_at(w->sequences[i], k);
+        }
+    }
+    if (st == UB_OK)
+        st = ub_npz_save(path, names, tensors, (int)at, err);
+    free(made);
+    free(tensors);
+    free(names);
+    return st;
+}
+
+ub_status cli_write_check(const char *out, const cli_wanted *w, ub_error *err)
 {
     if (!out || cli_ends_with(out, ".npz") || cli_ends_with(out, ".json") ||
         cli_ends_with(out, ".txt"))
@@ -348,20 +461,25 @@ ub_status cli_write_check(const char *out, int n, ub_error *err)
     if (strcmp(out, "-") != 0 && !cli_ends_with(out, ".npy"))
         return cli_error(err, UB_ERR_ARGUMENT,
                          "'%s': the name must end in .npy, .npz, .json or .txt, or be -", out);
-    return n == 1
-               ? UB_OK
-               : cli_error(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", n);
+    if (w->n != 1)
+        return cli_error(err, UB_ERR_ARGUMENT, "%d values do not fit one npy: write an .npz", w->n);
+    if (w->is_list[0])
+        return cli_error(err, UB_ERR_ARGUMENT,
+                         "'%s' is a list, which does not fit one npy: write an .npz, or ask for"
+                         " one element, '%s/0'",
+                         w->names[0], w->names[0]);
+    return UB_OK;
 }
 
 ub_status cli_write(const char *out, const cli_wanted *w, ub_error *err)
 {
-    ub_status st = cli_write_check(out, w->n, err);
+    ub_status st = cli_write_check(out, w, err);
     if (st != UB_OK)
         return st;
     if (*cli_cancel())
         return cli_error(err, UB_ERR_CANCELLED, "interrupted");
     if (cli_ends_with(out, ".npz"))
-        return ub_npz_save(out, w->names, (const ub_tensor *const *)w->values, w->n, err);
+        return write_npz(out, w, err);
     if (cli_ends_with(out, ".json"))
         return write_json(out, w, err);
     if (cli_ends_with(out, ".txt"))
@@ -381,7 +499,8 @@ ub_status cli_show(const cli_options *o, const cli_wanted *w, ub_error *err)
         st = cli_json_print(values_json(w, false), err);
     } else {
         for (int i = 0; i < w->n && st == UB_OK; i++)
-            st = print(w->names[i], w->values[i], err);
+            st = w->is_list[i] ? print_list(w->names[i], w->sequences[i], err)
+                               : print(w->names[i], w->values[i], w->columns[i], err);
     }
     return st;
 }

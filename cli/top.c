@@ -64,6 +64,18 @@ ub_status cli_labels_read(cli_labels **out, const char *path, ub_error *err)
     return st;
 }
 
+ub_status cli_labels_of(cli_labels **out, const ub_names *names, ub_error *err)
+{
+    const int n = ub_names_count(names) < MAX_LABELS ? ub_names_count(names) : MAX_LABELS;
+    *out = malloc(sizeof **out + (size_t)n * LABEL_BYTES);
+    if (!*out)
+        return fail_memory(err);
+    (*out)->n = n;
+    for (int i = 0; i < n; i++)
+        snprintf((*out)->text[i], LABEL_BYTES, "%s", ub_names_at(names, i));
+    return UB_OK;
+}
+
 /* ---- Entries -------------------------------------------------------------------------------- */
 
 typedef struct entry {

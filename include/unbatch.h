@@ -445,10 +445,17 @@ UB_API const ub_tensor *ub_list_at(const ub_list *l, int64_t i);
  * ..."), "" when nothing. Valid until the next call on s. */
 UB_API const char *ub_session_note(const ub_session *s);
 
+/* Whether an address stands for a tensor or a list, as far as the file and its operators tell. */
+UB_API ub_status ub_value_kind(ub_kind *out, const ub_model *m, const char *what, ub_error *err);
+
 /* The addresses a pattern stands for, in the model's order: "layer3.*", "**", "@inputs",
  * "@outputs", or one exact address. */
 typedef struct ub_names ub_names;
 UB_API ub_status ub_match(ub_names **out, const ub_model *m, const char *pattern, ub_error *err);
+/* The class labels that the columns of a classifier's scores have: for the output of ai.onnx.ml's
+ * ZipMap (which is the tensor of scores here) and for the scores of its classifiers. *out is NULL
+ * where there are none. */
+UB_API ub_status ub_columns(ub_names **out, const ub_model *m, const char *what, ub_error *err);
 UB_API void ub_names_free(ub_names *n);
 UB_API int ub_names_count(const ub_names *n);
 UB_API const char *ub_names_at(const ub_names *n, int i);
@@ -475,6 +482,22 @@ UB_API ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err);
 UB_API void ub_summary_free(ub_summary *sum);
 UB_API int ub_summary_count(const ub_summary *sum);
 UB_API const ub_row *ub_summary_row(const ub_summary *sum, int i);
+
+/* One value inside a body of If, Loop, Scan or SequenceMap. */
+typedef struct ub_inner {
+    const char *address; /* for ub_get(): "IF/then/x", "LOOP/K/x" with a number for each K */
+    const char *type;    /* of the node that gives it; "" for an input of the body */
+    const char *holder;  /* the node of the model's own graph that it is in */
+    int depth;           /* bodies around it, 1 at least */
+    ub_kind kind;
+    ub_dtype dtype;            /* as the file says, or UB_UNDEFINED */
+    int rank;                  /* as the file says; -1: it does not */
+    int64_t dims[UB_MAX_RANK]; /* -1 where free */
+} ub_inner;
+
+/* What the bodies of the model hold, in its order; borrowed from sum. NULL when out of range. */
+UB_API int ub_summary_inner_count(const ub_summary *sum);
+UB_API const ub_inner *ub_summary_inner(const ub_summary *sum, int i);
 /* Ops in the model that this library does not know, one line ("Foo (domain, opset 3)"), or "". */
 UB_API const char *ub_model_unsupported(const ub_model *m);
 

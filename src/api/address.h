@@ -14,6 +14,9 @@
 
 #include "exec/exec.h"
 
+/* Room for an address inside bodies; longer ones are not found. */
+enum { UBP_ADDRESS_SIZE = 1024 };
+
 typedef struct ubp_address {
     int32_t value;     /* the value meant */
     int32_t layer;     /* the layer that was named, or -1 */

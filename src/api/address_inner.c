@@ -112,7 +112,7 @@ static int32_t any_output(const ubp_node *n)
 bool ubp_address_inner(ubp_address *out, const ubp_graph *g, const char *name,
                        const ubp_graph **graph, int32_t *index, bool *is_node)
 {
-    char text[1024], *rest = text;
+    char text[UBP_ADDRESS_SIZE], *rest = text;
     ubp_tap tap = {0};
     const ubp_graph *at = g;
     if (strlen(name) >= sizeof text)

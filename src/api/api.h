@@ -122,6 +122,19 @@ ub_status ubp_get_item(ub_session *s, ubp_item **out, const ubp_address *a, int6
 ub_status ubp_item_element(const ubp_item **out, const ubp_item *item, int64_t k, const char *text,
                            ub_error *err);
 
+/* ---- inner.c: what bodies hold ----------------------------------------------------------------
+ */
+
+typedef struct ubp_inner_list {
+    ub_inner *items; /* owned; their text is in the arena */
+    size_t n, cap;
+} ubp_inner_list;
+
+/* The values in the bodies of g's nodes, in their order; those without a name are left out. Given
+ * up with ubp_free(out->items). */
+ub_status ubp_inner_values(ubp_inner_list *out, const ubp_graph *g, ubp_arena *arena,
+                           ub_error *err);
+
 /* ---- batch.c: running values for some of the samples ---------------------------------------- */
 
 /* The values for these samples, in their own layouts with `count` samples each, and their maps.

@@ -11,6 +11,7 @@ struct ub_summary {
     ubp_arena arena;
     ub_row *rows;
     int n;
+    ubp_inner_list inner;
 };
 
 /* A model input nobody gave, in its own shape, free dims 1. */
@@ -36,7 +37,6 @@ static ub_status default_input(ubp_given *out, const ub_model *m, int i, ubp_are
     return UB_OK;
 }
 
-/* The session's given values and defaults for the rest. */
 /* A model whose batch is fixed is described as it runs: by one block of samples. */
 static ub_status one_block(ubp_given *given, int64_t block, ubp_arena *arena, ub_error *err)
 {
@@ -55,6 +55,7 @@ static ub_status one_block(ubp_given *given, int64_t block, ubp_arena *arena, ub
     return UB_OK;
 }
 
+/* The session's given values and defaults for the rest. */
 static ub_status all_given(const ub_session *s, ubp_ask *ask, ubp_arena *arena, ub_error *err)
 {
     const ub_model *m = s->model;
@@ -210,6 +211,7 @@ ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err)
     ub_summary *sum = ubp_calloc(1, sizeof *sum);
     if (!sum)
         return ubp_fail_memory(err, sizeof *sum);
+    sum->arena.cap = s->options.memory_limit;
     ubp_ask ask = {.graph = s->model->graph,
                    .n = 1,
                    .fixed_batch = s->model->fixed_batch >= 0,
@@ -223,6 +225,8 @@ ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err)
         st = ubp_facts_new(&f, &ask, err);
     if (st == UB_OK)
         st = fill_rows(sum, s, f, err);
+    if (st == UB_OK)
+        st = ubp_inner_values(&sum->inner, ask.graph, &sum->arena, err);
     ubp_facts_free(f);
     if (st != UB_OK) {
         ub_summary_free(sum);
@@ -237,6 +241,7 @@ void ub_summary_free(ub_summary *sum)
     if (!sum)
         return;
     ubp_arena_release(&sum->arena);
+    ubp_free(sum->inner.items);
     ubp_free(sum);
 }
 
@@ -248,4 +253,14 @@ int ub_summary_count(const ub_summary *sum)
 const ub_row *ub_summary_row(const ub_summary *sum, int i)
 {
     return i < 0 || i >= sum->n ? NULL : &sum->rows[i];
+}
+
+int ub_summary_inner_count(const ub_summary *sum)
+{
+    return (int)sum->inner.n;
+}
+
+const ub_inner *ub_summary_inner(const ub_summary *sum, int i)
+{
+    return i < 0 || (size_t)i >= sum->inner.n ? NULL : &sum->inner.items[i];
 }

@@ -387,6 +387,7 @@ static ub_status load(ubp_onnx *o, const uint8_t *bytes, size_t size)
         return ubp_fail(o->err, UB_ERR_FILE, "not an ONNX model: there is no graph in it");
     UBP_TRY(ubp_onnx_check_opset(o, o->imports.opset));
     UBP_TRY(ubp_onnx_graph(o, o->loaded->graph, graph, 0));
+    ubp_onnx_kinds(o->loaded->graph);
     return find_layers(o, o->loaded->graph->producer);
 }
 

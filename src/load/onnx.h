@@ -94,6 +94,9 @@ bool ubp_onnx_is(const ubp_proto_field *f, const char *text);
 /* ---- onnx_type.c: TypeProto ------------------------------------------------------------------ */
 
 /* dtype, rank and dims of a value, where the file says them. */
+/* onnx_kinds.c: fills in what is a sequence or an optional, in g (sorted) and its bodies. */
+void ubp_onnx_kinds(ubp_graph *g);
+
 ub_status ubp_onnx_type(ubp_value *v, ubp_proto message, ubp_arena *arena, ub_error *err);
 
 /* ---- onnx_tensor.c: TensorProto -------------------------------------------------------------- */

@@ -556,6 +556,15 @@ static ub_status modernize(ubp_rewrite *rw)
     return UB_OK;
 }
 
+/* Which of our operators one of another domain is. LabelEncoder first was a kind of CategoryMapper.
+ */
+static const char *domain_op(const ubp_node *n)
+{
+    const bool old = strcmp(n->domain, "ai.onnx.ml") == 0 &&
+                     strcmp(n->op_type, "LabelEncoder") == 0 && ubp_node_attr(n, "classes_strings");
+    return old ? "CategoryMapper" : n->op_type;
+}
+
 static ub_status add_node(reading *r)
 {
     ubp_onnx *o = r->s->onnx;
@@ -570,7 +579,7 @@ static ub_status add_node(reading *r)
     if (!r->foreign && !*n->domain)
         UBP_TRY(modernize(&r->rw));
     else if (!r->foreign)
-        n->op = ubp_op_find(n->op_type, n->domain);
+        n->op = ubp_op_find(domain_op(n), n->domain);
     if (n->op)
         UBP_TRY(check_arity(r->s->g, n, o->err));
     UBP_TRY(ubp_graph_node(r->s->g, n, NULL, o->err));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TypeProto: what a file says of a value's dtype and shape. Of sequences and optionals only that
- * they are; maps are left unknown, and so is a rank that ub_tensor does not have (the value itself
- * may never be asked for).
+ * they are; a sequence of maps is one tensor here (ops/zip_map.c); and a rank that ub_tensor does
+ * not have is left unknown (the value itself may never be asked for).
  */
 #include "load/onnx.h"
 
-enum { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_OPTIONAL = 9 };
+enum { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_MAP = 5, TYPE_OPTIONAL = 9 };
 enum { LIST_ELEM = 1, TENSOR_ELEM = 1, TENSOR_SHAPE = 2, SHAPE_DIM = 1 };
 enum { DIM_VALUE = 1, DIM_PARAM = 2 };
 
@@ -86,6 +86,8 @@ static ub_status read_level(ubp_value *v, ubp_proto message, ubp_proto *inner, u
         UBP_TRY(ubp_proto_next(&message, &f, &more, err));
         if (!more)
             return UB_OK;
+        if (f.number == TYPE_MAP && v->kind == UB_KIND_SEQUENCE)
+            v->kind = UB_KIND_TENSOR;
         if (f.number != TYPE_TENSOR && f.number != TYPE_SEQUENCE && f.number != TYPE_OPTIONAL)
             continue;
         UBP_TRY(ubp_onnx_want(&message, &f, 2, err));

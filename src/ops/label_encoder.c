@@ -3,7 +3,7 @@
  * ai.onnx.ml LabelEncoder: each element becomes the value that stands beside it in a list of keys,
  * or the default. Keys and values are strings, integers or floats, given as attributes of their
  * kind or as tensors; of a key that occurs twice the last counts, NaN is a key like others.
- * ai.onnx.ml opset 4; opset 1 names its lists otherwise and is refused.
+ * ai.onnx.ml opset 4; opset 1 is category_mapper.c's.
  */
 #include "ops/string_ops.h"
 

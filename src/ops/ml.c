@@ -77,15 +77,30 @@ ub_status ubp_ml_ints(const ubp_node *n, const char *name, const int64_t **out, 
     return UB_OK;
 }
 
-ub_status ubp_ml_labels(const ubp_node *n, const char *ints, const char *strings,
-                        const int64_t **out, int64_t *count, ub_error *err)
+ub_status ubp_ml_read_labels(const ubp_node *n, const char *ints, const char *strings,
+                             ubp_ml_labels *out, ub_error *err)
 {
-    const ubp_attr *text = ubp_node_attr(n, strings);
-    if (text && text->n > 0)
-        return ubp_fail(err, UB_ERR_UNSUPPORTED,
-                        "node '%s' (%s): labels that are strings are not supported, integers are",
-                        n->name, n->op_type);
-    return ubp_ml_ints(n, ints, out, count, err);
+    int k = 0;
+    *out = (ubp_ml_labels){0};
+    UBP_TRY(ubp_attr_strings(n, strings, &out->strings, &k, err));
+    out->n = k > 0 ? k : 0;
+    if (out->n > 0)
+        return UB_OK;
+    out->strings = NULL;
+    return ubp_ml_ints(n, ints, &out->ints, &out->n, err);
+}
+
+ub_dtype ubp_ml_label_dtype(const ubp_ml_labels *l)
+{
+    return l->strings ? UB_STRING : UB_I64;
+}
+
+void ubp_ml_put_label(const ub_tensor *to, int64_t i, const ubp_ml_labels *l, int64_t k)
+{
+    if (l->strings)
+        ubp_string_put((char *)to->data + (size_t)i * sizeof(char *), l->strings[k]);
+    else
+        ((int64_t *)to->data)[i] = l->ints[k];
 }
 
 ub_status ubp_ml_want_rows(const ubp_call *c, int64_t *rows, int64_t *features)

@@ -34,9 +34,21 @@ ub_status ubp_ml_numbers(const ubp_node *n, const char *name, const double **out
 /* Integers; *count is 0 when absent. */
 ub_status ubp_ml_ints(const ubp_node *n, const char *name, const int64_t **out, int64_t *count,
                       ub_error *err);
-/* The labels of a classifier: integers; strings are refused. */
-ub_status ubp_ml_labels(const ubp_node *n, const char *ints, const char *strings,
-                        const int64_t **out, int64_t *count, ub_error *err);
+
+/* The labels of a classifier, or categories: integers or strings. */
+typedef struct ubp_ml_labels {
+    int64_t n;
+    const int64_t *ints;        /* [n], or NULL */
+    const char *const *strings; /* [n], or NULL; the node's */
+} ubp_ml_labels;
+
+/* The attribute of those two that is there, strings first; n is 0 when there is none. */
+ub_status ubp_ml_read_labels(const ubp_node *n, const char *ints, const char *strings,
+                             ubp_ml_labels *out, ub_error *err);
+/* UB_I64 or UB_STRING. */
+ub_dtype ubp_ml_label_dtype(const ubp_ml_labels *l);
+/* Writes label k as element i of a tensor of that dtype. */
+void ubp_ml_put_label(const ub_tensor *to, int64_t i, const ubp_ml_labels *l, int64_t k);
 
 /* Input 0 is (N, features) of numbers, or (features) for one row. */
 ub_status ubp_ml_want_rows(const ubp_call *c, int64_t *rows, int64_t *features);

@@ -21,6 +21,7 @@ typedef struct feature_attr {
     bool whole; /* Imputer: of integers */
     const int64_t *ints;
     int64_t n_ints;
+    ubp_ml_labels categories;
     bool zeros;
 } feature_attr;
 
@@ -83,9 +84,9 @@ static ub_status encoder_attrs(const ubp_node *n, void *attr, ubp_arena *arena, 
     int64_t zeros;
     (void)arena;
     UBP_TRY(ubp_attr_int(n, "zeros", 1, &zeros, err));
-    UBP_TRY(ubp_ml_labels(n, "cats_int64s", "cats_strings", &a->ints, &a->n_ints, err));
+    UBP_TRY(ubp_ml_read_labels(n, "cats_int64s", "cats_strings", &a->categories, err));
     a->zeros = zeros != 0;
-    if (a->n_ints > 0)
+    if (a->categories.n > 0)
         return UB_OK;
     return ubp_fail(err, UB_ERR_FILE, "node '%s' (OneHotEncoder): no categories", n->name);
 }
@@ -302,8 +303,30 @@ static ub_status extractor_infer(const ubp_call *c)
     return ubp_set_out(c, 0, x->dtype, rank, dims);
 }
 
+/* Each sample takes its own entries of a table that is everybody's, such as the names of classes:
+ * the indices lie flat along the last axis. */
+static bool takes_own_entries(ubp_batch *b)
+{
+    const ubp_samples *s = &b->in[1];
+    const ub_tensor *index = b->call->in[1];
+    int64_t outer, inner;
+    if (ubp_has_samples(b, 0) || b->in[0].coupled || b->in[0].sized || b->in[0].positional ||
+        !ubp_has_samples(b, 1) || s->coupled || s->positional ||
+        !ubp_mul_i64(ubp_span(index->dims, 0, s->axis), s->outer, &outer) ||
+        !ubp_mul_i64(ubp_span(index->dims, s->axis + 1, index->rank), s->inner, &inner))
+        return false;
+    const int rank = b->call->in[0]->rank;
+    ubp_samples_axis(b, 0, 1, rank == 1 ? 1 : rank - 1);
+    b->out[0].outer = outer;
+    b->out[0].inner = inner;
+    ubp_samples_fit(b, 0);
+    return true;
+}
+
 static void extractor_batch(ubp_batch *b)
 {
+    if (takes_own_entries(b))
+        return;
     if (!ubp_samples_plain(b, 1, 1, "which features are taken hangs on the samples"))
         return;
     const int rank = b->call->in[0]->rank;
@@ -336,11 +359,15 @@ static ub_status encoder_infer(const ubp_call *c)
 {
     const feature_attr *a = c->attr;
     int64_t dims[UB_MAX_RANK];
-    UBP_TRY(want_numbers(c));
-    UBP_TRY(ubp_want_rank(c, 0, 1, UB_MAX_RANK - 1));
     const ub_tensor *x = c->in[0];
+    if (!a->categories.strings)
+        UBP_TRY(want_numbers(c));
+    else if (x->dtype != UB_STRING)
+        return ubp_op_fail(c, UB_ERR_SHAPE, "input 0 is %s, the categories are strings",
+                           ub_dtype_name(x->dtype));
+    UBP_TRY(ubp_want_rank(c, 0, 1, UB_MAX_RANK - 1));
     memcpy(dims, x->dims, sizeof dims);
-    dims[x->rank] = a->n_ints;
+    dims[x->rank] = a->categories.n;
     return ubp_set_out(c, 0, UB_F32, x->rank + 1, dims);
 }
 
@@ -353,26 +380,42 @@ static void encoder_batch(ubp_batch *b)
     ubp_samples_fit(b, 0);
 }
 
+/* The category of what p holds; n: none. Floats are cut; far too large ones and NaN are none. */
+static int64_t category(const ubp_ml_labels *l, const char *p, ub_dtype dtype)
+{
+    int64_t k = 0, v = 0;
+    if (l->strings) {
+        while (k < l->n && strcmp(l->strings[k], ubp_string_at(p)) != 0)
+            k++;
+        return k;
+    }
+    if (ubp_is_float(dtype)) {
+        const double number = trunc(ubp_read_f64(p, dtype));
+        if (!(number >= -0x1p63 && number < 0x1p63))
+            return l->n;
+        v = (int64_t)number;
+    } else {
+        v = ubp_read_i64(p, dtype);
+    }
+    while (k < l->n && l->ints[k] != v)
+        k++;
+    return k;
+}
+
 static ub_status encoder_ref(const ubp_call *c)
 {
     const feature_attr *a = c->attr;
+    const ubp_ml_labels *l = &a->categories;
     const ub_tensor *x = c->in[0], *y = c->out[0];
     const size_t size = ub_dtype_size(x->dtype);
     memset(y->data, 0, ubp_tensor_bytes(y));
     for (int64_t i = 0; i < ub_tensor_count(x); i++) {
-        const char *p = (const char *)x->data + (size_t)i * size;
-        /* Floats are cut; far too large ones and NaN are in no category. */
-        const double number = ubp_is_float(x->dtype) ? trunc(ubp_read_f64(p, x->dtype)) : 0;
-        const bool whole = number >= -0x1p63 && number < 0x1p63;
-        const int64_t v =
-            ubp_is_float(x->dtype) ? (whole ? (int64_t)number : 0) : ubp_read_i64(p, x->dtype);
-        int64_t k = whole ? 0 : a->n_ints;
-        while (k < a->n_ints && a->ints[k] != v)
-            k++;
-        if (k < a->n_ints)
-            ubp_put_number(y, i * a->n_ints + k, 1);
+        const int64_t k = category(l, (const char *)x->data + (size_t)i * size, x->dtype);
+        if (k < l->n)
+            ubp_put_number(y, i * l->n + k, 1);
         else if (!a->zeros)
-            return ubp_op_fail(c, UB_ERR_SHAPE, "%lld is none of the categories", (long long)v);
+            return ubp_op_fail(c, UB_ERR_SHAPE, "element %lld is none of the categories",
+                               (long long)i);
     }
     return UB_OK;
 }

@@ -8,8 +8,8 @@
 
 typedef struct linear_attr {
     const double *coefficients, *intercepts; /* (targets, features), (targets) */
-    int64_t n_coefficients, n_intercepts, targets, n_labels;
-    const int64_t *labels; /* [n_labels]; classifiers only */
+    int64_t n_coefficients, n_intercepts, targets;
+    ubp_ml_labels labels; /* classifiers only */
     ubp_ml_transform transform;
     bool classifies;
 } linear_attr;
@@ -45,21 +45,25 @@ static ub_status classifier_attrs(const ubp_node *n, void *attr, ubp_arena *aren
     linear_attr *a = attr;
     a->classifies = true;
     UBP_TRY(read_model(n, a, arena, err));
-    UBP_TRY(
-        ubp_ml_labels(n, "classlabels_ints", "classlabels_strings", &a->labels, &a->n_labels, err));
+    UBP_TRY(ubp_ml_read_labels(n, "classlabels_ints", "classlabels_strings", &a->labels, err));
     /* Two classes may share one set of coefficients. */
-    a->targets = a->n_intercepts > 0 ? a->n_intercepts : a->n_labels;
-    if (a->n_labels != a->targets && !(a->targets == 1 && a->n_labels <= 2))
+    a->targets = a->n_intercepts > 0 ? a->n_intercepts : a->labels.n;
+    if (a->labels.strings && a->labels.n == 1)
+        return ubp_fail(err, UB_ERR_UNSUPPORTED,
+                        "node '%s' (LinearClassifier): one label that is a string: ONNX does not "
+                        "say what stands for the other class",
+                        n->name);
+    if (a->labels.n != a->targets && !(a->targets == 1 && a->labels.n <= 2))
         return ubp_fail(err, UB_ERR_FILE,
                         "node '%s' (LinearClassifier): %lld labels for %lld "
                         "scores",
-                        n->name, (long long)a->n_labels, (long long)a->targets);
+                        n->name, (long long)a->labels.n, (long long)a->targets);
     return check_targets(n, a, err);
 }
 
 static bool makes_two(const linear_attr *a)
 {
-    return a->classifies && a->targets == 1 && a->n_labels == 2;
+    return a->classifies && a->targets == 1 && a->labels.n == 2;
 }
 
 static ub_status linear_infer(const ubp_call *c)
@@ -73,7 +77,7 @@ static ub_status linear_infer(const ubp_call *c)
     const int64_t dims[] = {rows, makes_two(a) ? 2 : a->targets};
     if (!a->classifies)
         return ubp_set_out(c, 0, UB_F32, 2, dims);
-    UBP_TRY(ubp_set_out(c, 0, UB_I64, 1, dims));
+    UBP_TRY(ubp_set_out(c, 0, ubp_ml_label_dtype(&a->labels), 1, dims));
     return ubp_set_out(c, 1, UB_F32, 2, dims);
 }
 
@@ -83,19 +87,20 @@ typedef struct linear_run {
     int64_t features;
 } linear_run;
 
-/* The label of a row's scores before any transform. */
-static int64_t label_of(const linear_attr *a, const double *s)
+/* Writes the label of a row, by its scores before any transform. */
+static void put_label(const ub_tensor *to, int64_t row, const linear_attr *a, const double *s)
 {
     int64_t best = 0;
-    if (a->targets == 1) {
-        const bool yes = s[0] > 0;
-        if (a->n_labels == 2)
-            return a->labels[yes];
-        return yes ? (a->n_labels ? a->labels[0] : 1) : 0;
+    if (a->targets == 1 && a->labels.n < 2) { /* yes or no, in integers */
+        const int64_t yes = a->labels.n ? a->labels.ints[0] : 1;
+        ((int64_t *)to->data)[row] = s[0] > 0 ? yes : 0;
+        return;
     }
+    if (a->targets == 1)
+        best = s[0] > 0;
     for (int64_t k = 1; k < a->targets; k++)
         best = s[k] > s[best] ? k : best;
-    return a->labels[best];
+    ubp_ml_put_label(to, row, &a->labels, best);
 }
 
 static void linear_rows(void *arg, int64_t begin, int64_t end)
@@ -114,9 +119,9 @@ static void linear_rows(void *arg, int64_t begin, int64_t end)
             s[t] = sum + (a->n_intercepts ? a->intercepts[t] : 0);
         }
         if (a->classifies && ubp_has_out(c, 0))
-            ((int64_t *)c->out[0]->data)[row] = label_of(a, s);
+            put_label(c->out[0], row, a, s);
         const int64_t n = ubp_ml_finish(s, a->targets, a->transform,
-                                        makes_two(a) ? UBP_ML_OPPOSITE : UBP_ML_ALONE);
+                                        makes_two(a) ? UBP_ML_COMPLEMENT : UBP_ML_ALONE);
         for (int64_t k = 0; k < n && scores && k < scores->dims[1]; k++)
             ubp_put_number(scores, row * scores->dims[1] + k, s[k]);
     }

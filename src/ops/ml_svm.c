@@ -15,7 +15,8 @@ typedef enum kernel { LINEAR, POLY, RBF, SIGMOID } kernel;
 typedef struct svm_attr {
     const double *coefficients, *vectors, *rho, *prob_a, *prob_b;
     int64_t n_coefficients, n_numbers, n_rho, n_prob, n_vectors; /* n_numbers: in vectors */
-    const int64_t *labels, *per_class;
+    ubp_ml_labels labels;
+    const int64_t *per_class;
     int64_t classes, n_per_class;
     double gamma, coef0, degree;
     kernel kernel;
@@ -101,11 +102,13 @@ static ub_status classifier_attrs(const ubp_node *n, void *attr, ubp_arena *aren
     svm_attr *a = attr;
     a->classifies = a->positive = true;
     UBP_TRY(read_model(n, a, arena, err));
-    UBP_TRY(
-        ubp_ml_labels(n, "classlabels_ints", "classlabels_strings", &a->labels, &a->classes, err));
+    UBP_TRY(ubp_ml_read_labels(n, "classlabels_ints", "classlabels_strings", &a->labels, err));
+    a->classes = a->labels.n;
     UBP_TRY(ubp_ml_ints(n, "vectors_per_class", &a->per_class, &a->n_per_class, err));
     if (a->classes < 1 || a->classes > MOST_CLASSES)
         return bad(n, err, "no class labels, or too many");
+    if (a->labels.strings && a->classes == 1)
+        return bad(n, err, "one label that is a string, at least two were expected");
     for (int64_t i = 0; i < a->n_coefficients; i++)
         a->positive = a->positive && a->coefficients[i] >= 0;
     for (int64_t i = 0; i < a->n_per_class; i++)
@@ -156,7 +159,7 @@ static ub_status svm_infer(const ubp_call *c)
     const int64_t dims[] = {rows, makes_two(a) ? 2 : score_count(a)};
     if (!a->classifies)
         return ubp_set_out(c, 0, UB_F32, 2, dims);
-    UBP_TRY(ubp_set_out(c, 0, UB_I64, 1, dims));
+    UBP_TRY(ubp_set_out(c, 0, ubp_ml_label_dtype(&a->labels), 1, dims));
     return ubp_set_out(c, 1, UB_F32, 2, dims);
 }
 
@@ -262,17 +265,19 @@ static int64_t highest(const double *v, int64_t n)
 
 /* As ONNX Runtime: with one border, the label hangs on its sign where there are no probabilities.
  */
-static int64_t choose(const svm_attr *a, const double *votes, const double *scores)
+static void put_label(const ub_tensor *to, int64_t row, const svm_attr *a, const double *votes,
+                      const double *scores)
 {
     const double *by = a->n_vectors > 0 ? votes : scores;
-    const int64_t best = highest(by, a->classes);
-    if (a->n_rho != 1)
-        return a->labels[best];
-    if (a->classes != 2)
-        return by[best] > 0 ? 1 : 0;
-    if (a->n_prob == 0 && a->positive && by[best] >= 0.5)
-        return a->labels[1];
-    return a->labels[best];
+    int64_t best = highest(by, a->classes);
+    if (a->n_rho == 1 && a->classes == 1) { /* yes or no, in integers */
+        ((int64_t *)to->data)[row] = by[best] > 0 ? 1 : 0;
+        return;
+    }
+    const bool one_border = a->n_rho == 1 && a->classes == 2 && a->n_prob == 0 && !a->n_vectors;
+    if (one_border && (a->positive ? scores[best] >= 0.5 : scores[best] > 0))
+        best = 1;
+    ubp_ml_put_label(to, row, &a->labels, best);
 }
 
 /* ---- All rows ---------------------------------------------------------------------------------
@@ -310,7 +315,7 @@ static void classify_row(const svm_run *j, int64_t row, const double *x, double 
     if (a->n_vectors > 0 && a->n_prob > 0)
         to_probabilities(a, scores, kernels + a->n_vectors);
     if (ubp_has_out(c, 0))
-        ((int64_t *)c->out[0]->data)[row] = choose(a, votes, scores);
+        put_label(c->out[0], row, a, votes, scores);
     const int64_t n = ubp_ml_finish(scores, score_count(a), a->transform,
                                     makes_two(a) ? UBP_ML_OPPOSITE : UBP_ML_ALONE);
     for (int64_t k = 0; k < n && ubp_has_out(c, 1); k++)

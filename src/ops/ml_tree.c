@@ -21,7 +21,7 @@ static ub_status tree_infer(const ubp_call *c)
                            (long long)features, (long long)f->features);
     const ub_dtype dtype = c->in[0]->dtype;
     if (f->kind == UBP_FOREST_CLASSES) {
-        UBP_TRY(ubp_set_out(c, 0, UB_I64, 1, &rows));
+        UBP_TRY(ubp_set_out(c, 0, ubp_ml_label_dtype(&f->labels), 1, &rows));
         return ubp_set_out(c, 1, UB_F32, 2, (const int64_t[]){rows, f->targets});
     }
     return ubp_set_out(c, 0, f->kind == UBP_FOREST_NEW ? dtype : UB_F32, 2,
@@ -94,7 +94,7 @@ static void vote(const ubp_forest *f, const ub_tensor *x, int64_t first, double 
         sum[t] /= (double)f->n_roots;
 }
 
-/* The label of a row; the scores become what is written. As ONNX Runtime: with two classes and
+/* Which label a row has; the scores become what is written. As ONNX Runtime: with two classes and
  * votes for one of them, the score is that of the second, and the first gets what is left. */
 static int64_t classify(const ubp_forest *f, double *s, const bool *voted)
 {
@@ -104,14 +104,14 @@ static int64_t classify(const ubp_forest *f, double *s, const bool *voted)
         s[0] = s[own] + (f->n_base == 2 ? f->base[1] : f->n_base == 1 ? f->base[0] : 0);
         const bool yes = s[0] > (f->positive ? 0.5 : 0);
         ubp_ml_finish(s, 1, f->transform, f->positive ? UBP_ML_COMPLEMENT : UBP_ML_OPPOSITE);
-        return f->labels[yes];
+        return yes;
     }
     for (int64_t k = 0; k < f->targets; k++)
         s[k] += f->n_base == f->targets ? f->base[k] : 0;
     for (int64_t k = 1; k < f->targets; k++)
         best = s[k] > s[best] ? k : best;
     ubp_ml_finish(s, f->targets, f->transform, UBP_ML_ALONE);
-    return f->labels[best];
+    return best;
 }
 
 /* ---- All rows ---------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ static void tree_rows(void *arg, int64_t begin, int64_t end)
         if (f->kind == UBP_FOREST_CLASSES) {
             const int64_t label = classify(f, s, voted);
             if (ubp_has_out(c, 0))
-                ((int64_t *)c->out[0]->data)[row] = label;
+                ubp_ml_put_label(c->out[0], row, &f->labels, label);
         } else {
             for (int64_t t = 0; t < f->targets && f->n_base == f->targets; t++)
                 s[t] += f->base[t];

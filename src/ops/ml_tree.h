@@ -58,7 +58,7 @@ typedef struct ubp_forest {
     int64_t *roots;        /* [n_roots]: nodes, or leaves as above */
     const double *members; /* [n_members] */
     const double *base;    /* [n_base]: added at the end */
-    const int64_t *labels; /* [targets] of a classifier */
+    ubp_ml_labels labels;  /* [targets] of a classifier */
     int64_t n_nodes, n_leaves, n_votes, n_roots, n_members, n_base;
     int64_t targets, features; /* features: at least so many are read */
     ubp_tree_aggregate aggregate;

@@ -389,8 +389,8 @@ ub_status ubp_forest_read_classifier(const ubp_node *n, void *forest, ubp_arena 
     ubp_forest *f = forest;
     f->kind = UBP_FOREST_CLASSES;
     f->aggregate = UBP_TREE_SUM;
-    UBP_TRY(ubp_ml_labels(n, "classlabels_int64s", "classlabels_strings", &f->labels, &f->targets,
-                          err));
+    UBP_TRY(ubp_ml_read_labels(n, "classlabels_int64s", "classlabels_strings", &f->labels, err));
+    f->targets = f->labels.n;
     if (f->targets < 2)
         return bad(n, err, "a classifier of at least two labels was expected, it has", f->targets);
     return read_old(n, "class", f, arena, err);

@@ -128,6 +128,64 @@ def long():
                  [weight("w", w)])
 
 
+def sequence(name, shape):
+    return helper.make_tensor_sequence_value_info(name, FLOAT, shape)
+
+
+def optional(name, inner):
+    return helper.make_value_info(name, helper.make_optional_type_proto(inner.type))
+
+
+def lists():
+    """Sequences and optionals in and out: parts of x; the sum of what list holds; maybe or zero."""
+    none = helper.make_graph([node("Identity", "zero", "else_out")], "without", [],
+                             [info("else_out", None)])
+    held = helper.make_graph([node("OptionalGetElement", "maybe", "then_out")], "with", [],
+                             [info("then_out", None)])
+    return model([info("x", ["batch", 3]), sequence("list", ["n", 3]),
+                  optional("maybe", info("", [3]))],
+                 [sequence("parts", ["batch", 1]), info("joined", ["rows", 3]),
+                  sequence("none", None), info("held", None)],
+                 [node("SplitToSequence", "x", "parts", "split", axis=1, keepdims=1),
+                  node("SequenceEmpty", "", "none", "nothing"),
+                  node("ConcatFromSequence", "list", "joined", "join", axis=0),
+                  node("OptionalHasElement", "maybe", "there", "ask"),
+                  node("If", "there", "held", "choose", then_branch=held, else_branch=none)],
+                 [weight("zero", np.zeros(3, np.float32))])
+
+
+def bodies():
+    """y: x doubled twice in a loop, the inner value negated where x is not wanted as it is."""
+    then_branch = helper.make_graph([node("Identity", "s", "kept", "keep")], "then", [],
+                                    [info("kept", None)])
+    else_branch = helper.make_graph([node("Neg", "s", "turned", "turn")], "else", [],
+                                    [info("turned", ["batch", 3])])
+    body = helper.make_graph(
+        [node("Add", "s s", "twice", "double"),
+         node("If", "flag", "chosen", "choose", then_branch=then_branch, else_branch=else_branch),
+         node("Identity", "go", "go_on")],
+        "body", [info("i", [], INT64), info("go", [], TensorProto.BOOL), info("s", ["batch", 3])],
+        [info("go_on", [], TensorProto.BOOL), info("twice", ["batch", 3]), info("chosen", None)])
+    return model([info("x", ["batch", 3]), info("flag", [], TensorProto.BOOL)],
+                 [info("y", ["batch", 3]), info("all", [2, "batch", 3])],
+                 [helper.make_node("Loop", ["two", "", "x"], ["y", "all"], "loop", body=body)],
+                 [weight("two", np.array(2, np.int64))])
+
+
+def classes():
+    """What scikit-learn's exports end in: a label that is a string, and named scores."""
+    n = helper.make_node("LinearClassifier", ["x"], ["label", "scores"], "classify",
+                         domain="ai.onnx.ml", coefficients=[1.0, 0, 0, 0, 1, 0, 0, 0, 1],
+                         intercepts=[0.0, 0, 0], classlabels_strings=["ant", "bee", "cow"],
+                         post_transform="SOFTMAX")
+    zip_map = helper.make_node("ZipMap", ["scores"], ["named"], "zip", domain="ai.onnx.ml",
+                               classlabels_strings=["ant", "bee", "cow"])
+    maps = helper.make_value_info("named", helper.make_sequence_type_proto(
+        helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(FLOAT, []))))
+    return model([info("x", ["batch", 3])], [info("label", ["batch"], TensorProto.STRING), maps],
+                 [n, zip_map], domains=[("ai.onnx.ml", 1)])
+
+
 def external(location, size=24, offset=0, length=None):
     """x (batch, 3) times w (3, 2), which lies in another file."""
     m = model([info("x", ["batch", 3])], [info("y", ["batch", 2])],
@@ -151,7 +209,8 @@ def short():
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     made = {f.__name__: f() for f in (exact, two, tokens, kinds, mixes, turned, fixed, names,
-                                      unknown, pinned, cyclic, long, short)}
+                                      unknown, pinned, cyclic, long, short, lists, bodies,
+                                      classes)}
     made["external"] = external("weights.bin")
     made["external_missing"] = external("no_such_file.bin")
     made["external_absolute"] = external("/etc/hostname")
