@@ -316,12 +316,23 @@ static bool inputs_known(const builder *b, const ubp_node *n)
     return known;
 }
 
+/* The node can only be run step by step. */
+static void no_plan(builder *b, int32_t index)
+{
+    if (!b->ask->partial && b->f->needs_data < 0)
+        b->f->needs_data = index;
+}
+
 static ub_status visit(builder *b, int32_t index)
 {
     const ubp_node *n = &b->ask->graph->nodes[index];
     ubp_facts *f = b->f;
-    if (!inputs_known(b, n)) { /* not partial: a list was given */
-        f->needs_data = b->ask->partial ? f->needs_data : index;
+    if (n->op && n->op->flags & UBP_FLOW) {
+        no_plan(b, index);
+        return ubp_flow_facts(f, b->ask, index, b->err);
+    }
+    if (!inputs_known(b, n)) {
+        no_plan(b, index);
         return UB_OK;
     }
     UBP_TRY(ubp_node_attrs(&f->attrs[index], n, &f->arena, b->err));
@@ -342,8 +353,7 @@ static ub_status visit(builder *b, int32_t index)
                      .err = b->err};
     ub_status st = n->op->infer(&call);
     if (st == UBP_NEEDS_DATA) {
-        if (!b->ask->partial)
-            f->needs_data = index;
+        no_plan(b, index);
         return UB_OK;
     }
     UBP_TRY(st);
@@ -407,6 +417,10 @@ static ub_status start(builder *b)
     for (int i = 0; i < ask->n_given; i++) {
         const ubp_given *given = &ask->given[i];
         ubp_fact *fact = &b->f->values[given->value];
+        if (given->fact) {
+            *fact = *given->fact;
+            continue;
+        }
         fact->known = given->tensor != NULL; /* a list has no shape */
         if (!fact->known)
             continue;
@@ -435,7 +449,7 @@ ub_status ubp_facts_new(ubp_facts **out, const ubp_ask *ask, ub_error *err)
                        : ubp_fail_memory(err, ask->graph->n_values * sizeof *f->values);
     if (st == UB_OK)
         st = start(&b);
-    for (int i = 0; i < f->n_nodes && st == UB_OK && f->needs_data < 0; i++) {
+    for (int i = 0; i < f->n_nodes && st == UB_OK; i++) {
         st = visit(&b, f->nodes[i]);
         if (st == UB_OK && ubp_run_cancelled(ask->run))
             st = ubp_fail(err, UB_ERR_CANCELLED, "interrupted");

@@ -16,10 +16,12 @@
 /* A value that is given from outside: a model input, or an inner value to start from. */
 typedef struct ubp_given {
     int32_t value;
-    const ub_tensor *tensor;    /* borrowed; data NULL when only shapes matter; NULL: a list */
-    int batch_axis;             /* -1: no samples in it */
-    const ubp_samples *samples; /* NULL: batch_axis says it all; inputs of bodies have more */
-    struct ubp_item *item;      /* of a list: see exec/item.h; borrowed */
+    const ub_tensor *tensor;     /* borrowed; data NULL when only shapes matter; NULL: a list */
+    int batch_axis;              /* -1: no samples in it */
+    const ubp_samples *samples;  /* NULL: batch_axis says it all; inputs of bodies have more */
+    struct ubp_item *item;       /* of a list: see exec/item.h; borrowed */
+    const struct ubp_fact *fact; /* all that is known of it, in place of tensor and samples; NULL:
+                                    those say it */
 } ubp_given;
 
 typedef struct ubp_ask {
@@ -35,6 +37,7 @@ typedef struct ubp_ask {
     size_t keep_bytes;  /* inner values may be put aside up to this many bytes */
     bool in_body;       /* the graph is a body, of: */
     int32_t holder;     /* the node of the model's graph that is named where samples mix */
+    int depth;          /* of facts that are worked out inside facts */
 } ubp_ask;
 
 /* ---- inputs.c ------------------------------------------------------------------------------- */
@@ -75,14 +78,18 @@ typedef struct ubp_facts {
     int n_nodes;
     const void **attrs; /* [n_nodes of the graph] parsed attributes, of the cone's nodes */
     int64_t n;
-    int32_t needs_data; /* a node whose output shape hangs on data, or UBP_NO_NODE */
+    int32_t needs_data; /* the first node that no plan can have, or UBP_NO_NODE */
 } ubp_facts;
 
 /* Shapes, folded constants and the sample map of everything in the cone. When a shape hangs on
- * data, needs_data names the node and what follows it is not known: the ask then runs step by
- * step. */
+ * data, or a node has bodies or lists, needs_data names the first such node: the ask then runs step
+ * by step, and what hangs on it may not be known. */
 ub_status ubp_facts_new(ubp_facts **out, const ubp_ask *ask, ub_error *err);
 void ubp_facts_free(ubp_facts *f);
+
+/* flow_facts.c: of the outputs of an If, Loop or Scan of the ask's graph, what can be known before
+ * it runs; the others stay unknown. */
+ub_status ubp_flow_facts(ubp_facts *f, const ubp_ask *ask, int32_t node, ub_error *err);
 
 /* The pieces of it that running step by step uses as well. */
 ub_status ubp_node_attrs(const void **out, const ubp_node *node, ubp_arena *arena, ub_error *err);
