@@ -12,7 +12,11 @@ struct ub_summary {
     ub_row *rows;
     int n;
     ubp_inner_list inner;
+    ubp_arena text; /* of inner */
 };
+
+/* A file may nest long names in long names. */
+static const size_t most_text = (size_t)256 << 20;
 
 /* A model input nobody gave, in its own shape, free dims 1. */
 static ub_status default_input(ubp_given *out, const ub_model *m, int i, ubp_arena *arena,
@@ -211,7 +215,7 @@ ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err)
     ub_summary *sum = ubp_calloc(1, sizeof *sum);
     if (!sum)
         return ubp_fail_memory(err, sizeof *sum);
-    sum->arena.cap = s->options.memory_limit;
+    sum->text.cap = most_text;
     ubp_ask ask = {.graph = s->model->graph,
                    .n = 1,
                    .fixed_batch = s->model->fixed_batch >= 0,
@@ -226,7 +230,7 @@ ub_status ub_summarize(ub_summary **out, ub_session *s, ub_error *err)
     if (st == UB_OK)
         st = fill_rows(sum, s, f, err);
     if (st == UB_OK)
-        st = ubp_inner_values(&sum->inner, ask.graph, &sum->arena, err);
+        st = ubp_inner_values(&sum->inner, ask.graph, &sum->text, err);
     ubp_facts_free(f);
     if (st != UB_OK) {
         ub_summary_free(sum);
@@ -241,6 +245,7 @@ void ub_summary_free(ub_summary *sum)
     if (!sum)
         return;
     ubp_arena_release(&sum->arena);
+    ubp_arena_release(&sum->text);
     ubp_free(sum->inner.items);
     ubp_free(sum);
 }
