@@ -31,6 +31,9 @@ typedef struct group {
     ub_tensor **truth; /* [n_alone][count]; the value of one sample */
     ub_tensor **whole; /* [count] the first run of the whole batch */
     ubp_samples *maps; /* [count] in that run */
+    int *all;          /* [count] 0, 1, ... */
+    int *followed;     /* [n_followed] those whose samples do not hang on the batch in that run */
+    int n_followed;
 } group;
 
 /* One way of running. */
@@ -67,17 +70,41 @@ static bool apart(const ubp_samples *map)
     return map->kind == UBP_SAMPLES_AXIS && !map->coupled && !map->positional;
 }
 
-/* Row r of `first` (samples first) against the truth of sample `sample`. */
+/* A sample's value in some run against that of the sample alone. The model may give it other dims
+ * there (a Reshape to dims written in the file): then the elements count, in their order; with
+ * another number of elements there is nothing to compare. */
+static ub_status compare_sample(group *g, int k, const ub_tensor *alone, const ub_tensor *t,
+                                int64_t sample, const way *w)
+{
+    check *c = g->c;
+    ubp_difference d;
+    ub_tensor *flat = NULL;
+    if (ub_tensor_count(alone) != ub_tensor_count(t)) {
+        ub_finding *f = &c->report->findings[c->base + (size_t)(g->first + k)];
+        if (f->verdict == UB_HOLDS) {
+            f->verdict = UB_MIXES;
+            f->detail = "its size for one sample depends on the batch";
+        }
+        return UB_OK;
+    }
+    UBP_TRY(ub_tensor_copy(&flat, t, c->err));
+    flat->rank = alone->rank;
+    memcpy(flat->dims, alone->dims, sizeof flat->dims);
+    ubp_tensor_set_strides(flat);
+    ub_status st = ubp_check_compare(&d, alone, flat, c->err);
+    if (st == UB_OK)
+        note(c, g->first + k, &d, flat, sample, w);
+    ub_tensor_free(flat);
+    return st;
+}
+
+/* Row r of `first` (samples first) against the truth of the sample at this place of c->alone. */
 static ub_status compare_row(group *g, int k, const ub_tensor *first, int64_t r, int place,
                              const way *w)
 {
-    check *c = g->c;
     ub_tensor row;
-    ubp_difference d;
-    UBP_TRY(ub_tensor_at(&row, first, r, c->err));
-    UBP_TRY(ubp_check_compare(&d, g->truth[place * g->count + k], &row, c->err));
-    note(c, g->first + k, &d, &row, c->alone[place], w);
-    return UB_OK;
+    UBP_TRY(ub_tensor_at(&row, first, r, g->c->err));
+    return compare_sample(g, k, g->truth[place * g->count + k], &row, g->c->alone[place], w);
 }
 
 /* A run's value k against what is known of it. */
@@ -88,8 +115,7 @@ static ub_status compare_value(group *g, int k, const ub_tensor *t, const ubp_sa
     ubp_difference d;
     if (!apart(map)) {
         if (map->kind == UBP_SAMPLES_NONE && !map->coupled && !map->sized) {
-            UBP_TRY(ubp_check_compare(&d, g->truth[k], t, c->err));
-            note(c, g->first + k, &d, t, -1, w);
+            UBP_TRY(compare_sample(g, k, g->truth[k], t, -1, w));
         } else if (!w->rows) {
             UBP_TRY(ubp_check_compare(&d, g->whole[k], t, c->err));
             note(c, g->first + k, &d, t, -1, w);
@@ -107,59 +133,85 @@ static ub_status compare_value(group *g, int k, const ub_tensor *t, const ubp_sa
     return st;
 }
 
-/* Runs values [from, from + count) of the group one way and compares them. */
-static ub_status run_way(group *g, int from, int count, const way *w)
+/* The values of the group that `which` [count] names; NULL: out of memory. */
+static int32_t *values_of(const group *g, const int *which, int count)
+{
+    int32_t *values = ubp_calloc((size_t)count + 1, sizeof *values);
+    for (int i = 0; values && i < count; i++)
+        values[i] = g->c->list->values[g->first + which[i]];
+    return values;
+}
+
+/* Runs these values of the group one way and compares them. */
+static ub_status run_way(group *g, const int *which, int count, const way *w)
 {
     check *c = g->c;
-    ub_tensor **results = ubp_calloc((size_t)count + 1, sizeof *results);
-    ubp_samples *maps = ubp_calloc((size_t)count + 1, sizeof *maps);
-    ub_status st = results && maps ? UB_OK : ubp_fail_memory(c->err, sizeof *maps);
+    if (count == 0)
+        return UB_OK;
+    ub_tensor **results = ubp_calloc((size_t)count, sizeof *results);
+    ubp_samples *maps = ubp_calloc((size_t)count, sizeof *maps);
+    int32_t *values = values_of(g, which, count);
+    ub_status st = results && maps && values ? UB_OK : ubp_fail_memory(c->err, sizeof *maps);
     if (st == UB_OK) {
-        ubp_batch_ask ask = {.values = c->list->values + g->first + from,
-                             .n_values = count,
-                             .rows = w->rows,
-                             .count = w->count};
+        ubp_batch_ask ask = {
+            .values = values, .n_values = count, .rows = w->rows, .count = w->count};
         st = ubp_session_compute(c->with[w->team], results, maps, &ask, c->err);
     }
-    for (int k = 0; k < count && st == UB_OK; k++)
-        st = compare_value(g, from + k, results[k], &maps[k], w);
-    for (int k = 0; results && k < count; k++)
-        ub_tensor_free(results[k]);
+    for (int i = 0; i < count && st == UB_OK; i++)
+        st = compare_value(g, which[i], results[i], &maps[i], w);
+    for (int i = 0; results && i < count; i++)
+        ub_tensor_free(results[i]);
     ubp_free(results);
     ubp_free(maps);
+    ubp_free(values);
     return st;
 }
 
-/* Each sample by itself, on one thread. */
+/* The truth of one sample: what was computed for it alone, without the batch's axis. */
+static ub_status keep_sample(ub_tensor **out, ub_tensor *t, const ubp_samples *map, ub_error *err)
+{
+    ub_tensor *first = NULL, view;
+    if (!apart(map)) {
+        *out = t;
+        return UB_OK;
+    }
+    ub_status st = ubp_samples_first(&first, t, map, 1, err);
+    if (st == UB_OK)
+        st = ub_tensor_at(&view, first, 0, err);
+    if (st == UB_OK)
+        st = ub_tensor_copy(out, &view, err);
+    ub_tensor_free(first);
+    ub_tensor_free(t);
+    return st;
+}
+
+/* Each sample by itself, on one thread; values that hang on the whole batch have no such truth. */
 static ub_status find_truth(group *g)
 {
     check *c = g->c;
-    ubp_samples *maps = ubp_calloc((size_t)g->count + 1, sizeof *maps);
-    if (!maps)
-        return ubp_fail_memory(c->err, sizeof *maps);
-    ub_status st = UB_OK;
+    const int count = g->n_followed;
+    if (count == 0)
+        return UB_OK;
+    ubp_samples *maps = ubp_calloc((size_t)count, sizeof *maps);
+    ub_tensor **results = ubp_calloc((size_t)count, sizeof *results);
+    int32_t *values = values_of(g, g->followed, count);
+    ub_status st = maps && results && values ? UB_OK : ubp_fail_memory(c->err, sizeof *maps);
     for (int i = 0; i < c->n_alone && st == UB_OK; i++) {
-        ub_tensor **row = g->truth + i * g->count;
-        ubp_batch_ask ask = {.values = c->list->values + g->first,
-                             .n_values = g->count,
-                             .rows = &c->alone[i],
-                             .count = 1};
-        st = ubp_session_compute(c->with[0], row, maps, &ask, c->err);
-        for (int k = 0; k < g->count && st == UB_OK; k++) {
-            ub_tensor *first = NULL, view;
-            if (!apart(&maps[k]))
-                continue;
-            st = ubp_samples_first(&first, row[k], &maps[k], 1, c->err);
-            if (st == UB_OK)
-                st = ub_tensor_at(&view, first, 0, c->err);
-            ub_tensor_free(row[k]);
-            row[k] = NULL;
-            if (st == UB_OK)
-                st = ub_tensor_copy(&row[k], &view, c->err);
-            ub_tensor_free(first);
+        ubp_batch_ask ask = {.values = values, .n_values = count, .rows = &c->alone[i], .count = 1};
+        st = ubp_session_compute(c->with[0], results, maps, &ask, c->err);
+        for (int k = 0; k < count && st == UB_OK; k++) {
+            st =
+                keep_sample(&g->truth[i * g->count + g->followed[k]], results[k], &maps[k], c->err);
+            results[k] = NULL;
+        }
+        for (int k = 0; k < count; k++) {
+            ub_tensor_free(results[k]);
+            results[k] = NULL;
         }
     }
     ubp_free(maps);
+    ubp_free(results);
+    ubp_free(values);
     return st;
 }
 
@@ -171,6 +223,9 @@ static ub_status find_whole(group *g)
     const ubp_graph *graph = c->s->model->graph;
     for (int k = 0; k < g->count; k++) {
         ub_finding *f = &c->report->findings[c->base + (size_t)(g->first + k)];
+        g->all[k] = k;
+        if (!g->maps[k].coupled)
+            g->followed[g->n_followed++] = k;
         if (!g->maps[k].coupled || g->maps[k].culprit < 0)
             continue;
         f->verdict = UB_MIXES;
@@ -188,20 +243,21 @@ static ub_status run_ways(group *g)
 {
     check *c = g->c;
     const way whole = {0, NULL, c->n, "the whole batch"};
-    UBP_TRY(run_way(g, 0, g->count, &whole));
+    UBP_TRY(run_way(g, g->all, g->count, &whole));
     for (int t = 0; t < N_TEAMS; t++)
-        UBP_TRY(run_way(g, 0, g->count, &(way){t, NULL, c->n, "the whole batch"}));
-    UBP_TRY(run_way(g, 0, g->count, &(way){0, NULL, c->n, "a second run"}));
+        UBP_TRY(run_way(g, g->all, g->count, &(way){t, NULL, c->n, "the whole batch"}));
+    UBP_TRY(run_way(g, g->all, g->count, &(way){0, NULL, c->n, "a second run"}));
     for (int size = 1; size <= c->n_alone; size++) { /* parts, each sample in another place */
         int64_t rows[MOST_ALONE];
         for (int i = 0; i < size; i++)
             rows[i] = c->alone[(size * 5 + i * (c->n_alone - 1)) % c->n_alone];
         if (size > 1 && c->n_alone > 1 && rows[0] == rows[1])
             continue;
-        UBP_TRY(run_way(g, 0, g->count, &(way){size % N_TEAMS, rows, size, "a part of the batch"}));
+        UBP_TRY(run_way(g, g->followed, g->n_followed,
+                        &(way){size % N_TEAMS, rows, size, "a part of the batch"}));
     }
     for (int k = 0; k < g->count && g->count > 1; k++)
-        UBP_TRY(run_way(g, k, 1, &(way){k % N_TEAMS, NULL, c->n, "a run of it alone"}));
+        UBP_TRY(run_way(g, &g->all[k], 1, &(way){k % N_TEAMS, NULL, c->n, "a run of it alone"}));
     return UB_OK;
 }
 
@@ -212,11 +268,14 @@ static ub_status run_group(check *c, int first, int count)
     g.truth = ubp_calloc(n, sizeof *g.truth);
     g.whole = ubp_calloc((size_t)count + 1, sizeof *g.whole);
     g.maps = ubp_calloc((size_t)count + 1, sizeof *g.maps);
-    ub_status st = g.truth && g.whole && g.maps ? UB_OK : ubp_fail_memory(c->err, n);
-    if (st == UB_OK)
-        st = find_truth(&g);
+    g.all = ubp_calloc((size_t)count + 1, sizeof *g.all);
+    g.followed = ubp_calloc((size_t)count + 1, sizeof *g.followed);
+    ub_status st =
+        g.truth && g.whole && g.maps && g.all && g.followed ? UB_OK : ubp_fail_memory(c->err, n);
     if (st == UB_OK)
         st = find_whole(&g);
+    if (st == UB_OK)
+        st = find_truth(&g);
     if (st == UB_OK)
         st = run_ways(&g);
     for (size_t i = 0; g.truth && i < n - 1; i++)
@@ -226,6 +285,8 @@ static ub_status run_group(check *c, int first, int count)
     ubp_free(g.truth);
     ubp_free(g.whole);
     ubp_free(g.maps);
+    ubp_free(g.all);
+    ubp_free(g.followed);
     return st;
 }
 

@@ -195,28 +195,38 @@ void ubp_check_index(ub_finding *f, const ub_tensor *t, int64_t at)
     }
 }
 
-/* Row-major doubles and row-major bytes of t. */
+/* Row-major bytes of t, and row-major doubles; *numbers NULL: they are strings. */
 static ub_status both(ub_tensor **bytes, ub_tensor **numbers, const ub_tensor *t, ub_error *err)
 {
     UBP_TRY(ub_tensor_copy(bytes, t, err));
-    return ub_tensor_cast(numbers, t, UB_F64, err);
+    return t->dtype == UB_STRING ? UB_OK : ub_tensor_cast(numbers, t, UB_F64, err);
 }
 
-static void compare(ubp_difference *out, const ub_tensor *a, const ub_tensor *b, const double *x,
-                    const double *y)
+static bool same_element(const ub_tensor *a, const ub_tensor *b, int64_t i)
 {
-    const size_t size = ub_dtype_size(a->dtype);
+    const size_t size = ub_dtype_size(a->dtype), at = (size_t)i * size;
+    const char *x = (const char *)a->data + at, *y = (const char *)b->data + at;
+    if (a->dtype == UB_STRING)
+        return strcmp(ubp_string_at(x), ubp_string_at(y)) == 0;
+    return memcmp(x, y, size) == 0;
+}
+
+/* x, y: the elements of a and b as numbers, or NULL where they are strings. */
+static void compare(ubp_difference *out, const ub_tensor *a, const ub_tensor *b, const ub_tensor *x,
+                    const ub_tensor *y)
+{
     for (int64_t i = 0; i < out->compared; i++) {
-        if (isfinite(x[i]) && fabs(x[i]) > out->largest)
-            out->largest = fabs(x[i]);
-        if (memcmp((char *)a->data + (size_t)i * size, (char *)b->data + (size_t)i * size, size) ==
-            0)
+        const double from = x ? ((const double *)x->data)[i] : 0;
+        const double to = y ? ((const double *)y->data)[i] : INFINITY;
+        if (x && isfinite(from) && fabs(from) > out->largest)
+            out->largest = fabs(from);
+        if (same_element(a, b, i))
             continue;
-        const double off = fabs(x[i] - y[i]);
+        const double off = fabs(from - to);
         out->differing++;
         if (out->first < 0)
             out->first = i;
-        if (!(off <= out->worst) && x[i] != y[i])
+        if (!(off <= out->worst) && from != to)
             out->worst = isnan(off) ? INFINITY : off;
     }
 }
@@ -237,7 +247,7 @@ ub_status ubp_check_compare(ubp_difference *out, const ub_tensor *a, const ub_te
     if (st == UB_OK)
         st = both(&cb, &nb, b, err);
     if (st == UB_OK)
-        compare(out, ca, cb, na->data, nb->data);
+        compare(out, ca, cb, na, nb);
     ub_tensor_free(ca);
     ub_tensor_free(cb);
     ub_tensor_free(na);

@@ -184,11 +184,20 @@ static ub_status as_view(ubp_maker *m, const ubp_node *n, const ubp_call *call, 
     int32_t root = src->root;
     int64_t base = src->place == UBP_PLACE_VIEW ? src->offset : 0;
     int64_t *offsets = ubp_arena_array(&m->p->arena, (size_t)n->n_out + 1, sizeof *offsets);
-    if (!offsets)
+    ub_tensor *before = ubp_arena_array(&m->p->arena, (size_t)n->n_out + 1, sizeof *before);
+    if (!offsets || !before)
         return ubp_fail_memory(m->err, sizeof *offsets);
-    for (int k = 0; k < n->n_out; k++)
-        if (call->out[k] && !n->op->view(call, k, &offsets[k]))
-            return UB_OK;
+    for (int k = 0; k < n->n_out; k++) {
+        if (!call->out[k])
+            continue;
+        before[k] = *call->out[k];
+        if (n->op->view(call, k, &offsets[k]))
+            continue;
+        while (k-- > 0) /* the layouts of the outputs that could have been views */
+            if (call->out[k])
+                *call->out[k] = before[k];
+        return UB_OK;
+    }
     for (int k = 0; k < n->n_out; k++) {
         if (!call->out[k])
             continue;
