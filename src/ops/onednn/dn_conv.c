@@ -205,6 +205,8 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
     ub_tensor plain = *w;
     if (!ubp_dn_operand_of_image(&spec.src, x) || !ubp_dn_operand_of_image(&spec.dst, call->out[0]))
         return UBP_DECLINED;
+    const int64_t at_once = UBP_DN_CONV_SAMPLES(x->dims[0]);
+    spec.src.dims[0] = spec.dst.dims[0] = at_once;
     if (!fill_weights(&f->weights_shape, &plain, win.group)) {
         ubp_tensor_set_strides(&plain);
         if (!fill_weights(&f->weights_shape, &plain, win.group))
@@ -219,12 +221,12 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
         UBP_TRY(pick_acting(f, &f->posts[0], call));
 
     f->run = ubp_dn_run_items;
-    f->items = x->dims[0];
+    f->items = x->dims[0] / at_once;
     f->src_item = bytes_of(&spec.src);
     f->dst_item = bytes_of(&spec.dst);
     f->post_count = (int64_t)(f->dst_item / sizeof(float));
     f->constant = true;
-    if (in_planes(x)) {
+    if (at_once == 1 && in_planes(x)) {
         f->interleave = x->dims[1];
         f->plane = ub_tensor_count(x) / x->dims[0] / x->dims[1];
         f->interleave_bytes = f->src_item;

@@ -27,6 +27,14 @@ enum {
     UBP_DN_NAME = 64
 };
 
+/* Samples of a batch of n that one convolution primitive takes. With UB_MEASURE_WHOLE_BATCH it is
+ * all of them, which breaks the bitwise promise: bench/bits.py measures what that costs with it. */
+#ifdef UB_MEASURE_WHOLE_BATCH
+#define UBP_DN_CONV_SAMPLES(n) (n)
+#else
+#define UBP_DN_CONV_SAMPLES(n) ((void)(n), 1)
+#endif
+
 /* ---- dn_api.c: what differs between oneDNN 2 and 3 ---------------------------------------------
  */
 
