@@ -15,6 +15,9 @@
 /* Larger constants are computed at run time instead, where the memory limit guards them. */
 static const size_t fold_limit = (size_t)64 << 20;
 static const size_t fold_total_limit = (size_t)1 << 30;
+/* Of bodies inside facts only shape arithmetic is wanted. */
+static const size_t fold_limit_inside = (size_t)1 << 20;
+static const size_t fold_total_limit_inside = (size_t)16 << 20;
 
 typedef struct builder {
     const ubp_ask *ask;
@@ -123,7 +126,9 @@ static ub_status fold(builder *b, ubp_call *call, bool as_view)
         if (!ubp_add_size(total, ubp_tensor_bytes(call->out[k]), &total))
             return UB_OK;
     }
-    if (total > fold_limit || b->folded + total > fold_total_limit)
+    const bool inside = b->ask->depth > 0;
+    if (total > (inside ? fold_limit_inside : fold_limit) ||
+        b->folded + total > (inside ? fold_total_limit_inside : fold_total_limit))
         return UB_OK;
     b->folded += total;
     for (int k = 0; k < call->n_out; k++) {

@@ -38,6 +38,9 @@ static const model_case CASES[] = {
     {"shapes_mobilenet_qdq", 1, 1, 2, 1e-4, false},
     {"shapes_resnet", 1, 1, 2, 1e-4, false},
     {"sort_bert", 3, 1, 2, 1e-4, false},
+    /* Of its 92160 elements one, near zero, is outside of rtol 1e-3 and atol 1e-7, by rounding: in
+     * double it is -3.09e-6, here -3.20e-6, in ONNX Runtime -3.03e-6, the largest errors of all
+     * elements being 9.3e-7 and 7.0e-7. */
     {"superres_espcn", 1, 1, 2, 1e-4, false},
 };
 
