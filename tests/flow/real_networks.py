@@ -164,7 +164,7 @@ def rapidocr(rng):
     sizes = {"det": (96, 128), "rec": (48, 160), "cls": (48, 192)}
     for path in package_files("rapidocr_onnxruntime", "models/*.onnx"):
         kind = next(k for k in sizes if f"_{k}_" in path.name)
-        for n in (1, 2):
+        for n in (1, 4):
             yield path, {"x": normal(rng, n, 3, *sizes[kind])}
 
 
@@ -177,7 +177,7 @@ def silero(rng):
             yield path, one
             continue
         for rate, length in ((16000, 576), (8000, 288)):
-            for n in (1, 3):
+            for n in (1, 4):
                 if ("openvino" in path.name and n > 1) or ("sr" not in names and rate == 8000):
                     continue
                 if rate == 8000 and "16k" in path.name:
