@@ -15,7 +15,7 @@ TESTS = $(shell pkg-config --exists cmocka 2>/dev/null && echo ON || echo OFF)
 VENV := $(BUILD)/venv
 
 .PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench bench-bits \
-        fuzz format \
+        zoo fuzz format \
         install clean help
 
 all: build
@@ -67,6 +67,10 @@ bench: build ## compare with onnxruntime, openvino and PyTorch, in a venv of its
 bench-bits: build ## whose samples keep their bits: peers and unbatch; writes docs/bitwise.md
 	@scripts/venv.sh $(BUILD)/bench-venv bench/requirements.txt
 	@$(BUILD)/bench-venv/bin/python bench/bits.py --build $(BUILD)
+
+zoo: build ## timm, torchvision and keras.applications against PyTorch and Keras, in a venv of its own
+	@scripts/venv.sh $(BUILD)/zoo-venv tests/zoo/requirements.txt tests/zoo/pinned.txt
+	@$(BUILD)/zoo-venv/bin/python tests/zoo/zoo.py $(BUILD) docs/zoo.md $(NAMES)
 
 fuzz: ## libFuzzer programs in build-fuzz/, run each for a minute
 	@cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DUNBATCH_FUZZ=ON \

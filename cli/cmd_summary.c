@@ -243,10 +243,11 @@ static json_t *text_or_null(const char *s)
 static json_t *row_json(const ub_row *row)
 {
     const ub_layer *l = row->layer;
-    return json_pack("{s:o,s:o,s:i,s:b,s:o,s:o,s:I,s:I,s:i,s:I,s:o,s:o}", "name",
+    return json_pack("{s:o,s:o,s:i,s:b,s:i,s:i,s:o,s:o,s:I,s:I,s:i,s:I,s:o,s:o}", "name",
                      cli_json_text(l->name), "type", cli_json_text(l->type), "depth", l->depth,
-                     "node", l->is_node, "in", shape_json(&row->in), "out", shape_json(&row->out),
-                     "params", (json_int_t)l->n_params, "macs", (json_int_t)row->macs, "batch_axis",
+                     "node", l->is_node, "inputs", l->n_inputs, "outputs", l->n_outputs, "in",
+                     shape_json(&row->in), "out", shape_json(&row->out), "params",
+                     (json_int_t)l->n_params, "macs", (json_int_t)row->macs, "batch_axis",
                      row->batch_axis, "batch_inner", (json_int_t)row->batch_inner, "mixed",
                      text_or_null(row->mixed), "missing", text_or_null(l->missing));
 }

@@ -340,7 +340,13 @@ UB_API int ub_model_output_count(const ub_model *m);
 UB_API const ub_port *ub_model_input(const ub_model *m, int i);
 UB_API const ub_port *ub_model_output(const ub_model *m, int i);
 
-/* A layer: the user's name for a part of the model, with the values that cross its border. */
+/* A layer: the user's name for a part of the model, with the values that cross its border. Of a
+ * module of PyTorch those are tensors that its operations read and did not make, each once, in the
+ * order of first use (which in a .pt2 file need not be that of the arguments, unless the module was
+ * exported with preserve_module_call_signature), and tensors of it that others read. A module that
+ * several own goes by the path it is called by. Calls are counted as PyTorch counts them; one that
+ * runs no operation (the second of an Identity) leaves nothing in the file and is no
+ * layer. */
 typedef struct ub_layer {
     const char *name;    /* what to type: "layer3.0.conv1"; second call "fc1#1" */
     const char *type;    /* "Conv2d" where the file tells, else the ONNX op, else "" */

@@ -171,20 +171,31 @@ static bool is_own_port(const ubp_graph *g, int32_t v, bool is_input, int32_t fi
            !(is_input && producer != UBP_NO_NODE && producer >= first && producer <= last);
 }
 
+/* Finds port number a->port among those of one node; *count: ports met so far. */
+static void look_at_ports(ubp_address *a, const ubp_graph *g, int32_t node, int32_t first,
+                          int32_t last, int *count)
+{
+    const ubp_node *n = &g->nodes[node];
+    const int n_ports = a->is_input ? n->n_in - n->n_captured : n->n_out;
+    for (int k = 0; k < n_ports; k++) {
+        const int32_t v = (a->is_input ? n->in : n->out)[k];
+        if (is_own_port(g, v, a->is_input, first, last) && (*count)++ == a->port)
+            a->value = v;
+    }
+}
+
+/* Inputs in the order of the parts; of the outputs those of the node itself come first, then what
+ * else has a name (the weights of an attention). */
 static ub_status pick_of_node(ubp_address *a, const ubp_graph *g, ub_error *err)
 {
     int32_t first = 0, last = 0;
     int count = 0;
     find_group(g, a->node, &first, &last);
-    for (int32_t i = first; i <= last; i++) {
-        const ubp_node *n = &g->nodes[i];
-        const int n_ports = a->is_input ? n->n_in - n->n_captured : n->n_out;
-        for (int k = 0; k < n_ports; k++) {
-            const int32_t v = (a->is_input ? n->in : n->out)[k];
-            if (is_own_port(g, v, a->is_input, first, last) && count++ == a->port)
-                a->value = v;
-        }
-    }
+    if (!a->is_input)
+        look_at_ports(a, g, a->node, first, last, &count);
+    for (int32_t i = first; i <= last; i++)
+        if (a->is_input || i != a->node)
+            look_at_ports(a, g, i, first, last, &count);
     if (a->port < count)
         return UB_OK;
     return fail_port("node", g->nodes[a->node].name, a->is_input, count, a->port, err);

@@ -441,29 +441,55 @@ static ub_status add_empty(finder *f, const char *fqn, const json_t *signature, 
     return add_use(f, &u, &made);
 }
 
-/* Whether other modules lie inside: then it is a list of modules, which is not called itself. */
-static bool holds_others(const json_t *graph, const char *fqn)
+static int compare_names(const void *a, const void *b)
 {
-    const size_t n = strlen(fqn);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The fqn of every entry of module_call_graph, sorted: fqns[n]. */
+static ub_status sort_fqns(finder *f, const json_t *graph, const char ***fqns, size_t *n)
+{
     size_t i = 0;
     json_t *one = NULL;
+    *n = 0;
+    *fqns = array(f, json_array_size(graph), sizeof(**fqns));
+    if (!*fqns)
+        return UB_ERR_MEMORY;
     json_array_foreach(graph, i, one)
     {
-        const char *other = json_string_value(json_object_get(one, "fqn"));
-        if (other && strncmp(other, fqn, n) == 0 && other[n] == '.')
-            return true;
+        const char *fqn = json_string_value(json_object_get(one, "fqn"));
+        if (fqn)
+            (*fqns)[(*n)++] = fqn;
     }
-    return false;
+    if (*n > 0)
+        qsort(*fqns, *n, sizeof(**fqns), compare_names);
+    return UB_OK;
+}
+
+/* Whether other modules lie inside: then it is a list of modules, which is not called itself.
+ * Those inside of "a" stand together: from the first fqn that is not before "a.". */
+static bool holds_others(const char *const *fqns, size_t n, const char *fqn)
+{
+    const size_t length = strlen(fqn);
+    size_t low = 0, high = n;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        const int order = strncmp(fqns[mid], fqn, length);
+        if (order < 0 || (order == 0 && (unsigned char)fqns[mid][length] < '.'))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < n && strncmp(fqns[low], fqn, length) == 0 && fqns[low][length] == '.';
 }
 
 static ub_status read_call_graph(finder *f)
 {
-    enum { MOST = 1 << 14 };
     const json_t *graph = json_object_get(f->p->module, "module_call_graph");
-    size_t i = 0, behind = 0;
+    const char **fqns = NULL;
+    size_t i = 0, behind = 0, n = 0;
     json_t *one = NULL;
-    if (json_array_size(graph) > MOST)
-        return UB_OK; /* looking for lists in it would take long */
+    UBP_TRY(sort_fqns(f, graph, &fqns, &n));
     json_array_foreach(graph, i, one)
     {
         const char *fqn = json_string_value(json_object_get(one, "fqn"));
@@ -476,7 +502,7 @@ static ub_status read_call_graph(finder *f)
             if (signature)
                 UBP_TRY(apply_signature(f, &f->uses[u], signature));
             behind = f->uses[u].n_calls > 0 ? 2 * f->uses[u].last + 1 : f->uses[u].position;
-        } else if (signature || !holds_others(graph, fqn)) {
+        } else if (signature || !holds_others(fqns, n, fqn)) {
             UBP_TRY(add_empty(f, fqn, signature, behind));
         }
     }

@@ -256,8 +256,8 @@ static int32_t own_statistics(ubp_at *a, int32_t x, const ubp_pt2_meta *m, doubl
     return ubp_emit_2(e, "Div", centred, ubp_emit_1(e, "Sqrt", sum));
 }
 
-/* A norm without statistics in the file, on one long sample: how a decomposed instance_norm looks.
- */
+/* A norm without statistics in the file: on one long sample, as a decomposed instance_norm looks,
+ * or on a weight, as networks that standardise their weights call it. */
 static void make_no_stats(ubp_at *a, const ubp_pt2_meta *m, int32_t x)
 {
     int64_t dims[UB_MAX_RANK];
@@ -284,6 +284,31 @@ static void refuse_training(ubp_at *a)
         a->e->name, a->base);
 }
 
+/* Whether a value is made of weights and constants only, in a few nodes. */
+static bool is_of_weights(const ubp_graph *g, int32_t value)
+{
+    enum { LOOKED_AT = 64 };
+    int32_t todo[LOOKED_AT];
+    int n = 0;
+    todo[n++] = value;
+    for (int i = 0; i < n; i++) { /* what is met twice is looked at twice: the bound is the same */
+        const ubp_value *v = &g->values[todo[i]];
+        if (v->constant)
+            continue;
+        if (v->is_input || v->producer == UBP_NO_NODE)
+            return false;
+        const ubp_node *node = &g->nodes[v->producer];
+        for (int k = 0; k < node->n_in; k++) {
+            if (node->in[k] == UBP_NO_VALUE)
+                continue;
+            if (n == LOOKED_AT)
+                return false;
+            todo[n++] = node->in[k];
+        }
+    }
+    return true;
+}
+
 static void make_batch_norm(ubp_at *a)
 {
     ubp_pt2_meta m;
@@ -292,7 +317,10 @@ static void make_batch_norm(ubp_at *a)
     const bool training = ubp_at_bool(a, flag, false);
     if (!ubp_at_meta(a, "input", &m))
         return;
-    if (training && strcmp(a->overload, "no_stats") == 0 && m.rank > 2 && m.dims[0] == 1) {
+    const bool one = strcmp(a->overload, "no_stats") == 0 && m.rank > 2 && m.dims[0] == 1;
+    if (training && m.rank > 1 && a->e->status == UB_OK && (one || is_of_weights(a->p->g, x))) {
+        ubp_at_ignore(a, "running_mean");
+        ubp_at_ignore(a, "running_var");
         make_no_stats(a, &m, x);
         return;
     }

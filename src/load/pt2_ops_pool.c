@@ -77,17 +77,7 @@ static void give(ubp_at *a, int k, int32_t y, bool single)
 /* ---- Max and average --------------------------------------------------------------------------
  */
 
-/* ONNX numbers the elements of the whole tensor, PyTorch those of one plane. */
-static int32_t plane_index(ubp_at *a, int32_t index, int32_t x)
-{
-    ubp_emit *e = a->e;
-    const int64_t one = 1;
-    const ubp_attr start = ubp_emit_int("start", 2);
-    const int32_t plane = ubp_emit_reduce(
-        e, "ReduceProd", ubp_emit_node(e, "Shape", 1, &x, 1, &start), NULL, 0, true);
-    return ubp_emit_2(e, "Mod", index, ubp_emit_reshape(e, plane, 1, &one));
-}
-
+/* PyTorch numbers the elements of a plane, ONNX those of the whole tensor. */
 static void max_pool(ubp_at *a, const window *w, int32_t x, bool single)
 {
     int32_t out[2];
@@ -95,12 +85,13 @@ static void max_pool(ubp_at *a, const window *w, int32_t x, bool single)
                               ubp_emit_list(a->e, "strides", w->stride, w->n),
                               ubp_emit_list(a->e, "pads", w->padding, 2 * w->n),
                               ubp_emit_list(a->e, "dilations", w->dilation, w->n),
-                              ubp_emit_int("ceil_mode", w->ceil_mode)};
+                              ubp_emit_int("ceil_mode", w->ceil_mode),
+                              ubp_emit_int("plane_indices", 1)};
     const bool index = a->n_out > 1 && a->names[1] && !strstr(a->names[1], "_unused_");
     ubp_emit_many(a->e, "MaxPool", 1, &x, UBP_COUNT(attrs), attrs, index ? 2 : 1, out);
     give(a, 0, out[0], single);
     if (index)
-        give(a, 1, plane_index(a, out[1], x), single);
+        give(a, 1, out[1], single);
 }
 
 static void make_max_pool(ubp_at *a)

@@ -44,6 +44,7 @@ typedef struct ubp_pool_attr {
     bool ceil_mode;
     bool count_include_pad; /* AveragePool, LpPool */
     int64_t storage_order;  /* MaxPool */
+    int64_t plane_indices;  /* MaxPool, not in ONNX: Indices count from the start of their plane */
     int64_t p;              /* LpPool, default 2 */
     int n_kernel, n_strides, n_dilations, n_pads;
     int64_t kernel_shape[UBP_MAX_SPATIAL];

@@ -19,6 +19,7 @@ static ub_status pool_attrs(const ubp_node *node, void *attr, ubp_arena *arena, 
     UBP_TRY(ubp_attr_int(node, "ceil_mode", 0, &ceil_mode, err));
     UBP_TRY(ubp_attr_int(node, "count_include_pad", 0, &include, err));
     UBP_TRY(ubp_attr_int(node, "storage_order", 0, &a->storage_order, err));
+    UBP_TRY(ubp_attr_int(node, "plane_indices", 0, &a->plane_indices, err));
     UBP_TRY(ubp_attr_int(node, "p", 2, &a->p, err));
     a->ceil_mode = ceil_mode != 0;
     a->count_include_pad = include != 0;
@@ -89,6 +90,7 @@ static ub_status max_pool_infer(const ubp_call *call)
  * a spatial axis that the window leaves as it is. */
 static void pool_batch(ubp_batch *b)
 {
+    const ubp_pool_attr *attr = b->call->attr;
     ubp_window win;
     int d = b->in[0].axis - 2;
     bool along = b->in[0].kind == UBP_SAMPLES_AXIS && d >= 0;
@@ -102,7 +104,7 @@ static void pool_batch(ubp_batch *b)
         if (b->in[0].sized)
             ubp_samples_couple(b, k, "uses the number of samples as data");
     }
-    if (ubp_has_out(b->call, 1) && b->in[0].kind == UBP_SAMPLES_AXIS)
+    if (ubp_has_out(b->call, 1) && b->in[0].kind == UBP_SAMPLES_AXIS && !attr->plane_indices)
         ubp_samples_couple(b, 1, "MaxPool's indices count through the whole batch");
 }
 
@@ -224,6 +226,7 @@ static bool tap_next(const pool *p, tap *t)
         const int last = p->win.n - 1;                                                             \
         const int64_t n = p->win.out[last], stride = p->win.stride[last];                          \
         const int64_t at = (plane * p->rows + row) * n;                                            \
+        const int64_t first = p->attr->plane_indices ? 0 : plane * p->plane;                       \
         T *best = (T *)(void *)p->dst + at;                                                        \
         int64_t *index = p->indices ? p->indices + at : NULL;                                      \
         tap t;                                                                                     \
@@ -246,7 +249,7 @@ static bool tap_next(const pool *p, tap *t)
                 if (index[i] >= 0 && !(v > best[i]) && !(v != v && best[i] == best[i]))            \
                     continue;                                                                      \
                 best[i] = v;                                                                       \
-                index[i] = plane * p->plane + t.index + i * stride * p->order[last];               \
+                index[i] = first + t.index + i * stride * p->order[last];                          \
             }                                                                                      \
         }                                                                                          \
     }

@@ -75,7 +75,7 @@ def one(unbatch, name, make, folder):
     layers = [l for l in model.layers if not isinstance(l, keras.layers.InputLayer)]
     out = keras.Model(model.inputs, [l.output for l in layers])(x, training=False)
     truth = [keras.ops.convert_to_numpy(t)[SAMPLE] for t in keras.tree.flatten(out)]
-    good = True
+    good, lines = True, []
     for suffix in ("keras", "h5"):
         path = folder / f"{name}.{suffix}"
         model.save(path)
@@ -83,10 +83,14 @@ def one(unbatch, name, make, folder):
         ok = worst is not None and worst <= 1e-4
         good = good and ok
         found = f"{worst:.1e}" if worst is not None else "-"
-        print(f"| {name} | .{suffix} | {path.stat().st_size / 1e6:.0f} MB | {len(layers)} | {found} | "
-              f"{where if worst is None or not ok else ''} | {took:.1f} s |", flush=True)
+        lines.append(f"| {name} | .{suffix} | {path.stat().st_size / 1e6:.0f} MB | {len(layers)} | {found} | "
+                     f"{where if worst is None or not ok else ''} | {took:.1f} s |")
         path.unlink()
-    return good
+    return good, lines, len(layers)
+
+
+HEAD = ("| model | format | size | layers | largest difference | where | time |\n"
+        "|---|---|---|---|---|---|---|")
 
 
 def main():
@@ -94,8 +98,12 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
     chosen = {n: m for n, m in applications().items() if not sys.argv[3:] or n in sys.argv[3:]}
-    print("| model | format | size | layers | largest difference | where | time |\n|---|---|---|---|---|---|---|")
-    failed = [n for n, m in chosen.items() if not one(unbatch, n, m, folder)]
+    print(HEAD)
+    failed = []
+    for name, make in chosen.items():
+        good, lines, _ = one(unbatch, name, make, folder)
+        print("\n".join(lines), flush=True)
+        failed += [] if good else [name]
     print(f"\n{len(chosen)} models, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
     return 1 if failed or not chosen else 0
 
