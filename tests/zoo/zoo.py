@@ -6,9 +6,10 @@ were run, writes the tables to DOC. Exit code 1 if anything was wrong.
 
 usage: zoo.py BUILD DOC [NAME...]"""
 import concurrent.futures
-import multiprocessing
+import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +18,8 @@ import warnings
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", KERAS_BACKEND="torch",
                   TQDM_DISABLE="1")
-AT_ONCE, FRESH_AFTER = 2, 5  # processes; networks until one is replaced, which gives memory back
+AT_ONCE = 2  # processes
+EACH = 5     # networks that a process takes one after another: what it holds is given back then
 
 
 def run_torch(build, name):
@@ -58,6 +60,28 @@ def run(kind, build, name):
         found = {"error": f"{type(e).__name__}: {str(e).strip()[:300]}", "good": False,
                  "trace": traceback.format_exc()}
     return {"kind": kind, "name": name, "seconds": time.monotonic() - start, **found}
+
+
+def run_here(build, out, jobs):
+    """What a process of its own does: a line of JSON for each network into the file."""
+    for job in jobs:
+        kind, _, name = job.partition(":")
+        with open(out, "a") as f:
+            f.write(json.dumps(run(kind, build, name)) + "\n")
+
+
+def run_group(build, jobs):
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        out = pathlib.Path(folder) / "found"
+        out.touch()
+        process = subprocess.run([sys.executable, __file__, "--here", build, out,
+                                  *(f"{kind}:{name}" for kind, name in jobs)],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        found = [json.loads(l) for l in out.read_text().splitlines()]
+    for kind, name in jobs[len(found):]:
+        found.append({"kind": kind, "name": name, "seconds": 0, "good": False,
+                      "error": f"the process ended with {process.returncode}", "trace": process.stderr[-800:]})
+    return found
 
 
 def tell(r):
@@ -136,6 +160,8 @@ def write(doc, results):
 
 
 def main():
+    if sys.argv[1] == "--here":
+        return run_here(pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
     warnings.filterwarnings("ignore")
     import networks
     import zoo_keras
@@ -143,13 +169,12 @@ def main():
     jobs = [("torch", n) for n in networks.NAMES] + [("keras", n) for n in zoo_keras.applications()]
     jobs = [j for j in jobs if not chosen or j[1] in chosen]
     start, found = time.monotonic(), {}
-    with concurrent.futures.ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn"),
-                                                max_tasks_per_child=FRESH_AFTER) as pool:
-        for done in concurrent.futures.as_completed(
-                [pool.submit(run, kind, build, name) for kind, name in jobs]):
-            r = done.result()
-            tell(r)
-            found[r["kind"], r["name"]] = r
+    groups = [jobs[i:i + EACH] for i in range(0, len(jobs), EACH)]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(run_group, build, g) for g in groups]):
+            for r in done.result():
+                tell(r)
+                found[r["kind"], r["name"]] = r
     results = [found[j] for j in jobs]
     if not chosen:
         write(doc, results)
