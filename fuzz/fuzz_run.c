@@ -1,16 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes opened as a model and run: every output of it, for two samples, through the public header
- * alone. Inputs have the shapes that the model says, ones where it says nothing.
+ * alone. Inputs have the shapes that the model says, ones where it says nothing. A loop may run for
+ * ever: after two seconds the run is cancelled, and has to end.
  */
 #include "unbatch.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum { MAX_PORTS = 8, MAX_ELEMENTS = 4096, MEMORY = 8 << 20 };
+
+static volatile int cancel;
+
+static void on_time(int number)
+{
+    (void)number;
+    cancel = 1;
+}
+
+/* libFuzzer has SIGALRM for itself. */
+static timer_t start_clock(void)
+{
+    timer_t timer;
+    struct sigaction action = {.sa_handler = on_time};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    const struct itimerspec seconds = {.it_value = {.tv_sec = 2}};
+    cancel = 0;
+    if (sigaction(SIGRTMIN, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &timer) ||
+        timer_settime(timer, 0, &seconds, NULL))
+        abort();
+    return timer;
+}
 
 /* A tensor for a port, or NULL where the model asks for a large one. */
 static ub_tensor *make_input(const ub_port *port)
@@ -49,6 +74,7 @@ static void run(const ub_model *m)
     ub_session_options options = UB_SESSION_OPTIONS_INIT;
     options.threads = 1;
     options.memory_limit = MEMORY;
+    options.cancel = &cancel;
     if (ub_session_new(&s, m, &options, NULL) != UB_OK)
         return;
     for (int i = 0; i < ub_model_input_count(m) && i < MAX_PORTS; i++) {
@@ -80,7 +106,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     ub_model *m = NULL;
     if (ub_open_memory(&m, bytes, size, NULL) != UB_OK)
         return 0;
+    timer_t timer = start_clock();
     run(m);
+    timer_delete(timer);
     ub_model_free(m);
     return 0;
 }
