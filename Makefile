@@ -14,7 +14,7 @@ TEST_PACKAGES := libcmocka-dev clang clang-format libomp-dev libclang-rt-dev pyt
 TESTS = $(shell pkg-config --exists cmocka 2>/dev/null && echo ON || echo OFF)
 VENV := $(BUILD)/venv
 
-.PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench bench-bits \
+.PHONY: all deps configure build venv demo test test-quick docs asan clang reference bench bench-bits counts \
         zoo fuzz format \
         install clean help
 
@@ -63,6 +63,9 @@ asan: ## a build with AddressSanitizer and UndefinedBehaviorSanitizer in build-a
 bench: build ## compare with onnxruntime, openvino and PyTorch, in a venv of its own
 	@scripts/venv.sh $(BUILD)/bench-venv bench/requirements.txt
 	@$(BUILD)/bench-venv/bin/python bench/compare.py --build $(BUILD)
+
+counts: build ## instructions of the library's own code for fixed work (valgrind), against bench/counts.json
+	@$(PYTHON) bench/counts.py --build $(BUILD) $(if $(SET),--set)
 
 bench-bits: build ## whose samples keep their bits: peers and unbatch; writes docs/bitwise.md
 	@scripts/venv.sh $(BUILD)/bench-venv bench/requirements.txt

@@ -31,6 +31,8 @@ typedef struct cli_options {
     const char *labels;  /* file with a name per line */
     const char *against; /* npz of another engine, or NULL */
     const char *weights; /* .safetensors or .npz, or NULL */
+    const char *compare; /* engines, by commas, or NULL */
+    const char *python;  /* to run them in; NULL: python3 */
     int threads, runs, top;
     size_t memory;
     bool json, quiet, verbose, raw, alone, reference, layers, help;
@@ -76,6 +78,16 @@ ub_status cli_wanted_find(cli_wanted *w, const cli_run *r, const char *const *pa
                           ub_error *err);
 ub_status cli_wanted_compute(cli_wanted *w, const cli_run *r, ub_error *err);
 void cli_wanted_release(cli_wanted *w);
+
+/* peak.c: what the machine does at most with this many threads (0: all cores). */
+typedef struct cli_peak {
+    double gflops, gbytes; /* a second */
+} cli_peak;
+ub_status cli_peak_measure(cli_peak *p, int threads, ub_error *err);
+
+/* compare.c: an object for each engine of --compare: its times, or "missing": why there are none.
+ * *out is released by the caller, also on failure. */
+ub_status cli_compare_run(json_t **out, const cli_run *r, int runs, ub_error *err);
 
 /* top.c: names of classes; *out is NULL when path is, and freed with free(). */
 typedef struct cli_labels cli_labels;

@@ -42,7 +42,8 @@ static const verb verbs[] = {
     {"bench", cmd_bench, "MODEL [WHAT...] -x [NAME=]INPUT... [-n RUNS]",
      "how long a run takes in a warm session",
      "  unbatch bench resnet50.onnx -x rand:1x3x224x224 -n 50\n"
-     "  unbatch bench resnet50.onnx -x rand:1x3x224x224 --layers\n"},
+     "  unbatch bench resnet50.onnx -x rand:1x3x224x224 --layers\n"
+     "  unbatch bench resnet50.onnx -x batch.npy --compare onnxruntime --python venv/bin/python\n"},
 };
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 

@@ -6,7 +6,7 @@ _unbatch() {
         return
     fi
     case $prev in
-    -x | --input | -o | --output | --from | --labels | --weights | --against)
+    -x | --input | -o | --output | --from | --labels | --weights | --against | --python)
         COMPREPLY=($(compgen -f -- "$cur"))
         return
         ;;
@@ -18,7 +18,7 @@ _unbatch() {
         get) common="$common --output --from --raw --alone" ;;
         run) common="$common --output --from --alone --top --labels" ;;
         check) common="$common --against" ;;
-        bench) common="$common --from --runs --layers" ;;
+        bench) common="$common --from --runs --layers --compare --python" ;;
         esac
         COMPREPLY=($(compgen -W "$common" -- "$cur"))
         return

@@ -11,6 +11,8 @@ complete -c unbatch -l top -x -d 'largest entries' -n '__fish_seen_subcommand_fr
 complete -c unbatch -l labels -r -d 'names, one a line' -n '__fish_seen_subcommand_from run'
 complete -c unbatch -s n -l runs -x -d 'runs' -n '__fish_seen_subcommand_from bench'
 complete -c unbatch -l layers -d 'time of every step' -n '__fish_seen_subcommand_from bench'
+complete -c unbatch -l compare -x -a 'onnxruntime openvino torch' -d 'engines beside it' -n '__fish_seen_subcommand_from bench'
+complete -c unbatch -l python -r -d 'the Python that has them' -n '__fish_seen_subcommand_from bench'
 complete -c unbatch -l json -d 'machine-readable output'
 complete -c unbatch -s t -l threads -x -d 'threads'
 complete -c unbatch -s m -l mem -x -d 'memory limit'

@@ -514,6 +514,7 @@ typedef struct ub_step {
     const char *kernel; /* "brgconv:avx512_core", "reference" */
     double ms;          /* of the last run */
     double gflop;       /* 0 where not counted */
+    double gbyte;       /* what it reads and writes, each once */
 } ub_step;
 /* Turns the clock on or off for the session's runs. */
 UB_API void ub_session_profile(ub_session *s, bool on);

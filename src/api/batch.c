@@ -85,6 +85,16 @@ typedef struct once {
     ub_error *err;
 } once;
 
+static double gbyte_of(const ubp_plan_step *s)
+{
+    double n = 0;
+    for (int i = 0; i < s->n_in; i++)
+        n += s->in_tensors[i] ? (double)ubp_tensor_bytes(s->in_tensors[i]) : 0;
+    for (int k = 0; k < s->n_out; k++)
+        n += s->out_tensors[k] ? (double)ubp_tensor_bytes(s->out_tensors[k]) : 0;
+    return n / 1e9;
+}
+
 /* Times of the last run, for ub_session_step(). */
 static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
 {
@@ -103,7 +113,8 @@ static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
                                           : from->node  ? "reference"
                                                         : "copy",
                                 .ms = s->step_ms[i],
-                                .gflop = from->gflop};
+                                .gflop = from->gflop,
+                                .gbyte = gbyte_of(from)};
     }
     return UB_OK;
 }
