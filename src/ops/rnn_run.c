@@ -270,7 +270,7 @@ static void store_state(const rnn *j, const char *state, int k)
 static ub_status run_direction(rnn *j)
 {
     const ubp_run *run = j->call->run;
-    const int64_t grain = 512 / (j->h + 1) + 1;
+    const int64_t grain = 4096 / (j->h + 1) + 1; /* rows of cells that are worth a thread */
     const char *b = input(j, UBP_RNN_B), *p = input(j, UBP_RNN_P);
     j->bias = b ? b + j->direction * 2 * j->gates * j->size : NULL;
     j->peepholes = p ? p + j->direction * 3 * j->h * j->size : NULL;
