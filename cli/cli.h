@@ -87,6 +87,7 @@ ub_status cli_peak_measure(cli_peak *p, int threads, ub_error *err);
 
 /* compare.c: an object for each engine of --compare: its times, or "missing": why there are none.
  * *out is released by the caller, also on failure. */
+extern const char cli_bench_peers[]; /* share/bench_peers.py, made into text by CMake */
 ub_status cli_compare_run(json_t **out, const cli_run *r, int runs, ub_error *err);
 
 /* top.c: names of classes; *out is NULL when path is, and freed with free(). */

@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench_peers.h" /* static const char bench_peers[]: the script */
-
 extern char **environ;
 
 enum { MAX_INPUTS = 64, MAX_ENGINES = 8, TEXT = 4096 };
@@ -96,8 +94,8 @@ static ub_status one_engine(json_t **out, const cli_run *r, const char *engine, 
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     snprintf(threads, sizeof threads, "%d", r->o->threads ? r->o->threads : (int)cores);
     snprintf(count, sizeof count, "%d", runs);
-    const char *argv[] = {python, "-c",    bench_peers, engine, r->o->model,
-                          inputs, threads, count,       NULL};
+    const char *argv[] = {python, "-c",    cli_bench_peers, engine, r->o->model,
+                          inputs, threads, count,           NULL};
     const int code = run(text, sizeof text, (char *const *)(uintptr_t)argv);
     if (code < 0)
         return cli_error(err, UB_ERR_ARGUMENT, "--python %s: cannot be started", python);

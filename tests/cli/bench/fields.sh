@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Times, for people and as JSON.
 unbatch bench digits.onnx -x digits.npy -n 3 | sed 's/[0-9.][0-9.]*/N/g'
-unbatch bench exact.onnx first 'third[0]' -x zeros:2x3 -n 2 --layers | sed 's/[0-9.][0-9.]*/N/g' | head -n 4
+unbatch bench exact.onnx first 'third[0]' -x zeros:2x3 -n 2 --layers | sed -n 's/[0-9.][0-9.]*/N/g; 1,4p'
 unbatch bench digits.onnx conv1 -x rand:2x1x28x28 -n 5 --json >bench.json
 unbatch bench digits.onnx -x rand:2x1x28x28 -n 5 --layers --json >layers.json
 py '
@@ -19,7 +19,7 @@ print(sorted(l["peak"]), all(v > 0 for v in l["peak"].values()), l["plan_ms"] > 
 print(sum(s["gbyte"] for s in l["steps"]) > 0, all(s["peak_percent"] >= 0 for s in l["steps"]))
 '
 unbatch bench digits.onnx -x digits.npy -n 2 --compare onnxruntime,torch --python "$PYTHON" --json >peers.json
-unbatch bench digits.pt2 -x digits.npy -n 2 --compare torch --python "$PYTHON" | sed -n '4,$p' | sed 's/[0-9.][0-9.]*.*/N/g'
+unbatch bench digits.pt2 -x digits.npy -n 2 --compare torch --python "$PYTHON" | sed -n '4,$p' | sed 's/[0-9.][0-9.]*.*/N/g; s/  */ /g'
 py '
 for e in json.load(open("peers.json"))["compared"]:
     print(e["engine"], e.get("missing") or 0 < e["min_ms"] <= e["median_ms"] <= e["p90_ms"])
