@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Prints where the samples are in every named value of a model, as the planner works it out: a line
- * of JSON each, with the dims for a batch of N. Free dims of the inputs are the batch.
+ * of JSON each, with the dims for a batch of N; then the axes of what crosses the border of each
+ * layer, -1 where there are none. Free dims of the inputs are the batch.
  * usage: sample_map MODEL N
  */
 #include "load/load.h"
@@ -43,6 +44,25 @@ static void print_value(const ubp_value *v, const ubp_fact *f)
             print_text(s->why ? s->why : "");
         }
     }
+    puts("}");
+}
+
+static void print_axes(const char *side, int n, const int32_t *values, const ubp_facts *f)
+{
+    printf(", \"%s\": [", side);
+    for (int k = 0; k < n; k++) {
+        const ubp_samples *s = &f->values[values[k]].samples;
+        printf("%s%d", k ? ", " : "", s->kind == UBP_SAMPLES_NONE ? -1 : s->axis);
+    }
+    printf("]");
+}
+
+static void print_layer(const ubp_layer *l, const ubp_facts *f)
+{
+    printf("{\"layer\": ");
+    print_text(l->name);
+    print_axes("in", l->n_in, l->in, f);
+    print_axes("out", l->n_out, l->out, f);
     puts("}");
 }
 
@@ -110,6 +130,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < g->n_values && status == UB_OK; i++)
         if (*g->values[i].name && g->values[i].producer >= 0)
             print_value(&g->values[i], &f->values[i]);
+    for (size_t i = 0; i < g->n_layers && status == UB_OK; i++)
+        print_layer(&g->layers[i], f);
     ubp_facts_free(f);
     free(given);
     free(shapes);

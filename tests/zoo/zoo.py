@@ -126,7 +126,7 @@ Every named layer of one sample against submodels in Keras.
 
 ## Where the samples are
 
-For every value that the file names: the axis that grows from a batch of two to one of three is the one that the
+For every value that the file names: the axis that grows from one sample to a batch of two is the one that the
 sample map says, by as much; and sample 1 of the batch is what that sample gives alone. `.onnx`: the same programs
 through the dynamo exporter.
 

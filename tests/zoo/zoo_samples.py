@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the samples are, found out by running: for every value of a model that the file names,
 
-- the axis that grows from a batch of two to one of three, and by how much, is what the sample map
+- the axis that grows from one sample to a batch of two, and by how much, is what the sample map
   says; what does not grow has no samples;
-- sample 1 of the batch of three is what that sample gives alone, in every digit of its least and
+- sample 1 of the batch is what that sample gives alone, in every digit of its least and
   largest element, mean and deviation. So of an axis that holds more than the samples (heads,
   windows) the right part was taken. Left out are integers that number the rows of the batch.
 
@@ -24,7 +24,7 @@ import torch
 
 import networks
 import zoo_torch
-from zoo_torch import BATCH, SAMPLE, Command
+from zoo_torch import SAMPLE, Command
 
 
 class Result:
@@ -39,30 +39,25 @@ def names_in(path):
     return [o for node in graph.node for o in node.output if o]
 
 
-def grown(two, three):
+def grown(one, two):
     """The axes that grow, and entries a sample has along each; None: not in that proportion."""
-    out = []
-    for a, (n, m) in enumerate(zip(two, three)):
-        if n != m:
-            each = m - n
-            if each <= 0 or n != (BATCH - 1) * each:
-                return None
-            out.append((a, each))
-    return out
+    out = [(a, n) for a, (n, m) in enumerate(zip(one, two)) if n != m]
+    return out if all(two[a] == 2 * n for a, n in out) else None
 
 
 def check(build, path, names):
-    """x1.npy, x2.npy and x3.npy lie beside the model."""
+    """x1.npy, the second sample of x2.npy, and that lie beside the model."""
     command, r = Command(build, path, path.parent), Result()
-    found = command.sample_map(BATCH)
+    found, _ = command.places(2)
     names = [n for n in dict.fromkeys(names) if n in found]
-    two, three = command.shapes(names, BATCH - 1), command.shapes(names, BATCH)
+    one, two = command.statistics(names, 1), command.statistics(names, 2)
     apart = []
     for n in names:
-        v, grows = found[n], grown(two[n], three[n])
+        v, dims = found[n], two[n]["shape"]
+        grows = grown(one[n]["shape"], dims)
         r.values += 1
-        if not v["known"] or "coupled" in v or v["dims"] != three[n] or grows is None or len(grows) > 1:
-            r.wrong.append(f"{n}: {two[n]} {three[n]}, map {v}")
+        if not v["known"] or "coupled" in v or v["dims"] != dims or grows is None or len(grows) > 1:
+            r.wrong.append(f"{n}: {one[n]['shape']} {dims}, map {v}")
         elif grows != ([(v["axis"], v["outer"] * v["inner"])] if v["axis"] >= 0 else []):
             r.wrong.append(f"{n}: grows {grows}, map {v}")
         elif grows:
@@ -70,14 +65,17 @@ def check(build, path, names):
             r.with_samples += 1
             r.elsewhere += v["axis"] > 0
             r.folded += v["outer"] * v["inner"] > 1
-    inside = command.statistics([f"{n}[{SAMPLE}]" for n in apart], BATCH)
-    alone = command.statistics([f"{n}[0]" for n in apart], 1)
+    inside = command.statistics([f"{n}[{SAMPLE}]" for n in apart], 2)
     for n in apart:
-        if inside[f"{n}[{SAMPLE}]"] != alone[f"{n}[0]"]:
-            r.wrong.append(f"{n}: {inside[f'{n}[{SAMPLE}]']}, alone {alone[f'{n}[0]']}")
+        if numbers(inside[f"{n}[{SAMPLE}]"]) != numbers(one[n]):
+            r.wrong.append(f"{n}: {inside[f'{n}[{SAMPLE}]']}, alone {one[n]}")
     if not names:
         r.wrong.append("no value of it is known")
     return r
+
+
+def numbers(statistics):
+    return [statistics.get(k) for k in ("dtype", "min", "max", "mean", "std", "nan", "inf")]
 
 
 def onnx_of(program, path):

@@ -158,9 +158,6 @@ class Command:
             yield from self.json("get", self.model, *some, "-x", self.folder / f"x{batch}.npy",
                                  "-q")["values"]
 
-    def shapes(self, what, batch):
-        return {v["what"]: v["shape"] for v in self.values(what, batch)}
-
     def statistics(self, what, batch):
         return {v.pop("what"): v for v in self.values(what, batch)}
 
@@ -176,21 +173,23 @@ class Command:
                 found.update(zip(some, (z[k] for k in z.files), strict=True))
         return found
 
-    def sample_map(self, batch):
+    def places(self, batch):
+        """Where the samples are: {value: its map}, {(layer, side): an axis for each port}."""
         run = subprocess.run([self.map, self.model, str(batch)], capture_output=True, text=True)
         if run.returncode:
             raise RuntimeError(run.stderr.strip()[:300])
-        return {v["name"]: v for v in map(json.loads, run.stdout.splitlines())}
+        found = [json.loads(l) for l in run.stdout.splitlines()]
+        layers = [l for l in found if "layer" in l]
+        return ({v["name"]: v for v in found if "name" in v},
+                {(l["layer"], side): l[word] for l in layers for side, word in enumerate(("in", "out"))})
 
 
-def ports(command, layers):
+def ports(command, layers, axes):
     """{(layer, side): the sample's arrays}, as the file has them."""
-    names = [(l, side, f"{l}:{word}{k}") for l, row in layers.items() if not row["missing"]
-             for side, word in enumerate(("in", "out")) for k in range(row[f"{word}puts"])]
-    what = list(dict.fromkeys(n for _, _, n in names))
-    few, many = command.shapes(what, BATCH - 1), command.shapes(what, BATCH)
-    asked = [w if few[w] == many[w] else f"{w}[{SAMPLE}]" for w in what]
-    have = dict(zip(what, command.arrays(asked).values(), strict=True))
+    names = [(l, side, f"{l}:{word}{k}" + (f"[{SAMPLE}]" if axis >= 0 else ""))
+             for l, row in layers.items() if not row["missing"]
+             for side, word in enumerate(("in", "out")) for k, axis in enumerate(axes[l, side])]
+    have = command.arrays(list(dict.fromkeys(n for _, _, n in names)))
     out = collections.defaultdict(list)
     for layer, side, w in names:
         out[layer, side].append(have[w])
@@ -316,17 +315,18 @@ def symbolic(program, found):
 
 
 def check(build, name, net, x, program, path):
-    """path: the exported program; x2.npy and x3.npy lie beside it."""
+    """path: the exported program; x3.npy lies beside it."""
     fewer = shapes(net, x[:BATCH - 1])
     seen = one_sample(net, x, fewer)
     began = time.monotonic()
     command = Command(build, path, path.parent)
     layers = command.layers()
-    have = ports(command, layers)
+    found, axes = command.places(BATCH)
+    have = ports(command, layers, axes)
     r = Result()
     compare(r, seen, layers, have)
     r.seconds = time.monotonic() - began
-    r.tensors, wrong = symbolic(program, command.sample_map(BATCH))
+    r.tensors, wrong = symbolic(program, found)
     r.wrong += wrong
     judge(r, net, x, fewer, seen)
     r.nodes, r.calls = len(program.graph.nodes), len(seen)
