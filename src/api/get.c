@@ -96,17 +96,19 @@ static ub_status sort_want(getter *g, want *w)
 {
     if (!w->sliced)
         return UB_OK;
-    bool alone = g->s->options.alone || g->s->model->fixed_batch > 0;
+    const int64_t block = g->s->model->fixed_batch;
+    bool alone = g->s->options.alone || block > 0;
     if (w->map.kind != UBP_SAMPLES_AXIS && !w->map.coupled)
         return ubp_fail(g->err, UB_ERR_ARGUMENT,
                         "'%s' has no batch axis: it is the same for every sample; leave the slice "
                         "out or index the stored shape (--raw)",
                         value_name(g, w));
-    if (w->map.kind != UBP_SAMPLES_AXIS && !alone)
+    if (w->map.kind != UBP_SAMPLES_AXIS && (!alone || (block > 1 && g->samples == block)))
         return refuse_mixed(g, w, &w->map);
     UBP_TRY(ubp_pick_samples(&w->pick, &w->index, g->samples, g->err));
-    /* Row numbers are what they are in the batch. */
-    w->partly = (!w->map.coupled && !w->map.positional) || alone;
+    /* Row numbers are what they are in the batch; samples that hang on a block need all of it. */
+    w->partly = (!w->map.coupled && !w->map.positional) || g->s->options.alone ||
+                (block > 0 && (block == 1 || !w->map.coupled));
     if (!w->partly && w->map.coupled)
         add_note(g, w);
     return UB_OK;
