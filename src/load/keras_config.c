@@ -122,8 +122,8 @@ static const char *join(ubp_keras *k, const char *a, const char *b)
 
 /* ---- Layers ---------------------------------------------------------------------------------- */
 
-/* Operations on tensors have a module under keras.src.ops; an .h5 has no modules, but layers have
- * "trainable" in their configuration. */
+/* Operations on tensors have a module under keras.src.ops; an .h5 has no modules, but layers whose
+ * names operations have too have "trainable" in their configuration. */
 static bool is_operation(const ubp_keras *k, const json_t *entry, const char *type)
 {
     const char *module = ubp_keras_text(entry, "module", NULL);
@@ -132,6 +132,8 @@ static bool is_operation(const ubp_keras *k, const json_t *entry, const char *ty
         return true;
     if (module)
         return strstr(module, ".ops.") != NULL;
+    if (!ubp_keras_find_op(type) && ubp_keras_find_layer(type))
+        return false;
     return k->legacy && !k->keras2 && !json_object_get(config, "trainable") &&
            !json_object_get(config, "layers") && strcmp(type, "InputLayer") != 0;
 }

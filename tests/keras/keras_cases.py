@@ -436,6 +436,58 @@ def movement(a, b):
             ops.matmul(a, b), ops.einsum("abc,acd->abd", a, b), ops.take(a, [0, 2], axis=1)]
 
 
+@case((4, 6), (4, 6))
+def functions(a, b):
+    flat = ops.relu(a)
+    return [ops.divide(a, ops.abs(b) + 1.0), ops.less(a, b), ops.greater_equal(a, b), ops.equal(flat, 0.0),
+            ops.logical_not(a > 0), ops.logical_xor(a > 0, b > 0), ops.isnan(ops.log(ops.cast(a > 0, "float32"))), ops.isinf(ops.log(flat)),
+            ops.tan(a), ops.arcsin(ops.tanh(a)), ops.arccos(ops.tanh(a)), ops.arctan(a), ops.sinh(a), ops.cosh(a),
+            ops.arcsinh(a), ops.arccosh(flat + 1.5), ops.arctanh(ops.tanh(a)), ops.ceil(a), ops.round(a),
+            ops.reciprocal(ops.abs(a) + 1.0), ops.expm1(a), ops.log1p(flat), ops.zeros_like(a) + b, ops.ones_like(a) * b,
+            ops.stop_gradient(a) + 1.0, ops.copy(a) + 1.0, ops.celu(a), ops.celu(a, alpha=0.5), ops.softsign(a),
+            ops.hard_silu(a), ops.hard_tanh(a), ops.log_sigmoid(a), ops.tanh_shrink(a),
+            ops.squareplus(a), ops.sparse_plus(a), ops.sparse_sigmoid(a), ops.amax(a, axis=1), ops.amin(a, axis=[1, 2]),
+            ops.argmin(a, axis=1), ops.all(a > -1.0, axis=-1), ops.max(a, axis=-1, keepdims=True)]
+
+
+@case((8,))
+def activation_names(x):
+    return [L.Activation(a)(x) for a in ("swish", "hard_swish")]
+
+
+@case((9, 4))
+def channels_first_1d(x):
+    f = dict(data_format="channels_first")
+    return [L.Conv1D(3, 2, strides=2, padding="same", **f)(x), L.Conv1D(6, 2, groups=3, dilation_rate=2, **f)(x),
+            L.MaxPooling1D(2, **f)(x), L.AveragePooling1D(2, **f)(x), L.GlobalAveragePooling1D(**f)(x),
+            L.GlobalMaxPooling1D(**f)(x), L.ZeroPadding1D((1, 2), **f)(x), L.DepthwiseConv1D(2, depth_multiplier=2, **f)(x),
+            L.SeparableConv1D(3, 2, **f)(x), L.Conv1DTranspose(3, 2, strides=2, **f)(x), L.SpatialDropout1D(0.3)(x)]
+
+
+@case((2, 4, 5, 6))
+def channels_first_3d(x):
+    f = dict(data_format="channels_first")
+    return [L.Conv3D(3, 2, strides=2, padding="same", **f)(x), L.MaxPooling3D(2, **f)(x), L.AveragePooling3D(2, **f)(x),
+            L.GlobalAveragePooling3D(**f)(x), L.GlobalMaxPooling3D(**f)(x), L.ZeroPadding3D((1, 0, 2), **f)(x),
+            L.Cropping3D((0, 1, 2), **f)(x), L.UpSampling3D((1, 2, 1), **f)(x), L.Conv3DTranspose(3, 2, strides=2, **f)(x)]
+
+
+@case((6, 7, 5, 2))
+def volumes(x):
+    return each(x, [L.AdaptiveAveragePooling3D((3, 2, 4)), L.AdaptiveMaxPooling3D(2), L.SpatialDropout3D(0.3),
+                    L.Conv3D(4, 2, groups=2, dilation_rate=(1, 2, 1)), L.Conv3D(4, 3, padding="same", use_bias=False)])
+
+
+@case((6, 6, 3))
+def more_augmentation(x):
+    for layer in (L.AugMix(), L.CutMix(), L.MixUp(), L.RandAugment(), L.RandomColorDegeneration(0.2),
+                  L.RandomColorJitter(), L.RandomElasticTransform(), L.RandomErasing(), L.RandomGaussianBlur(),
+                  L.RandomGrayscale(), L.RandomHue(0.2), L.RandomInvert(), L.RandomPerspective(),
+                  L.RandomPosterization(4), L.RandomSaturation(0.2), L.RandomSharpness(0.2), L.RandomShear(0.2, 0.2)):
+        x = layer(x)
+    return L.Conv2D(2, 3)(x)
+
+
 # ---- Models in models ----------------------------------------------------------------------------
 
 @case((6,))
