@@ -173,6 +173,11 @@ ub_status ubp_pt2_read(ubp_pt2 *p, int32_t tensor, int32_t *value);
  * call, for messages. */
 ub_status ubp_pt2_write(ubp_pt2 *p, int32_t tensor, int32_t value, const char *name);
 
+/* base with the slice `view` (axis, start, end, step) of an axis of that size (-1: not known)
+ * replaced by value; UBP_NO_VALUE: when that cannot be written down. */
+int32_t ubp_pt2_put_slice(ubp_emit *e, int32_t base, const ubp_pt2_view *view, int64_t size,
+                          int32_t value);
+
 /* ---- pt2_args.c: the arguments of a call ------------------------------------------------------
  */
 
@@ -256,9 +261,10 @@ typedef struct ubp_pt2_op {
 } ubp_pt2_op;
 
 /* The families, each ended by a row without a name. */
-extern const ubp_pt2_op ubp_pt2_ops_math[], ubp_pt2_ops_act[], ubp_pt2_ops_nn[], ubp_pt2_ops_pool[],
-    ubp_pt2_ops_move[], ubp_pt2_ops_join[], ubp_pt2_ops_make[], ubp_pt2_ops_reduce[],
-    ubp_pt2_ops_index[], ubp_pt2_ops_rnn[], ubp_pt2_ops_attention[], ubp_pt2_ops_resize[];
+extern const ubp_pt2_op ubp_pt2_ops_math[], ubp_pt2_ops_act[], ubp_pt2_ops_nn[],
+    ubp_pt2_ops_product[], ubp_pt2_ops_arrange[], ubp_pt2_ops_pool[], ubp_pt2_ops_move[],
+    ubp_pt2_ops_join[], ubp_pt2_ops_make[], ubp_pt2_ops_reduce[], ubp_pt2_ops_index[],
+    ubp_pt2_ops_scatter[], ubp_pt2_ops_rnn[], ubp_pt2_ops_attention[], ubp_pt2_ops_resize[];
 
 /* The row of an operator, or NULL. */
 const ubp_pt2_op *ubp_pt2_op_find(const ubp_pt2 *p, const char *base);

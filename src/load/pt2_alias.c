@@ -43,8 +43,8 @@ static ub_status fail_write(ubp_pt2 *p, const char *name, const char *why)
                     name, why);
 }
 
-/* base with the entries start .. end of axis replaced; step 1. */
-static int32_t put_slice(ubp_emit *e, int32_t base, int axis, int64_t start, int64_t end,
+/* base with the entries start .. end of axis replaced. */
+static int32_t put_range(ubp_emit *e, int32_t base, int axis, int64_t start, int64_t end,
                          int32_t value)
 {
     int32_t parts[3];
@@ -81,6 +81,21 @@ static int32_t put_steps(ubp_emit *e, int32_t base, const ubp_pt2_view *v, int64
     return ubp_emit_node(e, "Gather", 2, in, 1, &axis);
 }
 
+int32_t ubp_pt2_put_slice(ubp_emit *e, int32_t base, const ubp_pt2_view *view, int64_t size,
+                          int32_t value)
+{
+    ubp_pt2_view v = *view;
+    if (size >= 0) { /* as Python's slices are resolved */
+        v.start = v.start < 0 ? v.start + size : v.start;
+        v.end = v.end < 0 ? v.end + size : v.end;
+        v.start = v.start < 0 ? 0 : v.start > size ? size : v.start;
+        v.end = v.end < v.start ? v.start : v.end > size ? size : v.end;
+    }
+    if (v.step == 1)
+        return put_range(e, base, v.axis, v.start, v.end, value);
+    return size >= 0 && v.step > 1 ? put_steps(e, base, &v, size, value) : UBP_NO_VALUE;
+}
+
 static ub_status put_part(ubp_pt2 *p, const ubp_pt2_tensor *t, int32_t base, int32_t *value,
                           const char *name)
 {
@@ -89,28 +104,17 @@ static ub_status put_part(ubp_pt2 *p, const ubp_pt2_tensor *t, int32_t base, int
     ubp_pt2_view v = t->view;
     if (!ubp_pt2_read_meta(&m, p->tensors[t->base].meta) || v.axis >= m.rank)
         return fail_write(p, name, "a part of a tensor whose shape is not in the file");
-    const int64_t size = m.dims[v.axis];
     if (v.kind == UBP_PT2_SELECT) {
         const int64_t axis = v.axis;
         *value = ubp_emit_unsqueeze(e, *value, &axis, 1);
         v.end = v.start == -1 ? INT64_MAX : v.start + 1;
         v.step = 1;
     }
-    if (size >= 0) { /* as Python's slices are resolved */
-        v.start = v.start < 0 ? v.start + size : v.start;
-        v.end = v.end < 0 ? v.end + size : v.end;
-        v.start = v.start < 0 ? 0 : v.start > size ? size : v.start;
-        v.end = v.end < v.start ? v.start : v.end > size ? size : v.end;
-    }
-    if (v.step == 1)
-        *value = put_slice(e, base, v.axis, v.start, v.end, *value);
-    else if (size >= 0 && v.step > 1)
-        *value = put_steps(e, base, &v, size, *value);
-    else
-        return fail_write(p, name, "every n-th entry of an axis whose size is not fixed");
-    if (*value == UBP_NO_VALUE && p->emit.status == UB_OK)
-        return fail_write(p, name, "a part of a very long axis");
-    return p->emit.status;
+    *value = ubp_pt2_put_slice(e, base, &v, m.dims[v.axis], *value);
+    if (*value == UBP_NO_VALUE && e->status == UB_OK)
+        return fail_write(p, name,
+                          "every n-th entry of an axis that is very long or of no fixed size");
+    return e->status;
 }
 
 /* What the base of view t becomes when t becomes *value. */

@@ -5,9 +5,10 @@
 #include "load/pt2.h"
 
 static const ubp_pt2_op *const families[] = {
-    ubp_pt2_ops_math,  ubp_pt2_ops_act,  ubp_pt2_ops_nn,        ubp_pt2_ops_pool,
-    ubp_pt2_ops_move,  ubp_pt2_ops_join, ubp_pt2_ops_make,      ubp_pt2_ops_reduce,
-    ubp_pt2_ops_index, ubp_pt2_ops_rnn,  ubp_pt2_ops_attention, ubp_pt2_ops_resize,
+    ubp_pt2_ops_math,    ubp_pt2_ops_act,       ubp_pt2_ops_nn,     ubp_pt2_ops_product,
+    ubp_pt2_ops_arrange, ubp_pt2_ops_pool,      ubp_pt2_ops_move,   ubp_pt2_ops_join,
+    ubp_pt2_ops_make,    ubp_pt2_ops_reduce,    ubp_pt2_ops_index,  ubp_pt2_ops_scatter,
+    ubp_pt2_ops_rnn,     ubp_pt2_ops_attention, ubp_pt2_ops_resize,
 };
 enum { MOST_ROWS = 1 << 12 };
 

@@ -130,7 +130,8 @@ static void make_shrink(ubp_at *a)
     const bool soft = strcmp(ubp_at_word(a), "soft") == 0;
     const ubp_attr attrs[] = {ubp_emit_float("lambd", lambd),
                               ubp_emit_float("bias", soft ? lambd : 0)};
-    ubp_at_give(a, 0, ubp_emit_node(a->e, "Shrink", 1, &x, 2, attrs));
+    const int32_t y = ubp_emit_node(a->e, "Shrink", 1, &x, 2, attrs);
+    ubp_at_give(a, 0, ubp_emit_3(a->e, "Where", ubp_emit_1(a->e, "IsNaN", x), x, y));
 }
 
 static void make_logsigmoid(ubp_at *a)
@@ -229,6 +230,7 @@ const ubp_pt2_op ubp_pt2_ops_act[] = {
     {"leaky_relu", make_leaky, ""},
     {"rrelu", make_leaky, "rrelu"},
     {"rrelu_with_noise", make_leaky, "rrelu"},
+    {"rrelu_with_noise_functional", make_leaky, "rrelu"},
     {"prelu", make_prelu, ""},
     {"_prelu_kernel", make_prelu, ""},
     {"elu", make_elu, "Elu"},

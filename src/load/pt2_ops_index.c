@@ -140,9 +140,52 @@ static int32_t tuples(ubp_at *a, const indexed *ix)
     return ix->n > 1 ? ubp_emit_concat(e, parts, ix->n, -1) : parts[0];
 }
 
-static bool leads(const indexed *ix)
+/* Brings the axes with indices to the front, the others behind them in their order. */
+static int32_t to_front(ubp_at *a, const indexed *ix, int32_t x, int64_t *perm)
 {
-    return ix->adjacent && ix->axes[0] == 0;
+    bool moved[UB_MAX_RANK] = {false};
+    int n = 0;
+    for (int k = 0; k < ix->n; k++) {
+        perm[n++] = ix->axes[k];
+        moved[ix->axes[k]] = true;
+    }
+    for (int i = 0; i < ix->m.rank; i++)
+        if (!moved[i])
+            perm[n++] = i;
+    bool same = true;
+    for (int i = 0; i < n; i++)
+        same &= perm[i] == i;
+    return same ? x : ubp_emit_transpose(a->e, x, n, perm);
+}
+
+/* How many axes the indices have together, which stand in front of what GatherND gives. */
+static int index_rank(const indexed *ix)
+{
+    int rank = 0;
+    for (int k = 0; k < ix->n; k++)
+        if (ix->metas[ix->axes[k]].rank > rank)
+            rank = ix->metas[ix->axes[k]].rank;
+    return rank;
+}
+
+/* From [index axes, axes before, axes behind], as GatherND gives it, to [axes before, index axes,
+ * axes behind], as PyTorch has it; or back. */
+static int32_t to_place(ubp_at *a, const indexed *ix, int32_t v, bool back)
+{
+    const int n = index_rank(ix), before = ix->adjacent ? ix->axes[0] : 0;
+    const int rank = n + ix->m.rank - ix->n;
+    int64_t perm[2 * UB_MAX_RANK];
+    if (before == 0 || n == 0)
+        return v;
+    if (rank > UB_MAX_RANK) {
+        ubp_at_refuse(a, "%d axes", rank);
+        return v;
+    }
+    for (int i = 0; i < rank; i++)
+        perm[i] = i;
+    for (int i = 0; i < n + before; i++)
+        perm[i] = back ? (i < n ? before + i : i - n) : (i < before ? n + i : i - before);
+    return ubp_emit_transpose(a->e, v, rank, perm);
 }
 
 static void make_index(ubp_at *a)
@@ -150,6 +193,7 @@ static void make_index(ubp_at *a)
     indexed ix = {.n = 0};
     bool fixed = true;
     int rank = 0;
+    int64_t perm[UB_MAX_RANK];
     if (!read_indexed(a, &ix))
         return;
     for (int k = 0; k < ix.n; k++)
@@ -158,10 +202,23 @@ static void make_index(ubp_at *a)
         ubp_at_give(a, 0, gather(a->e, "Gather", ix.x, ix.index[ix.axes[0]], ix.axes[0]));
     else if (fixed)
         ubp_at_give(a, 0, gather_flat(a, &ix, &rank));
-    else if (leads(&ix))
-        ubp_at_give(a, 0, ubp_emit_2(a->e, "GatherND", ix.x, tuples(a, &ix)));
     else
-        ubp_at_refuse(a, "indices of an axis whose size is not fixed");
+        ubp_at_give(
+            a, 0,
+            to_place(a, &ix,
+                     ubp_emit_2(a->e, "GatherND", to_front(a, &ix, ix.x, perm), tuples(a, &ix)),
+                     false));
+}
+
+/* x[mask] = number */
+static void put_masked(ubp_at *a, int32_t x, int rank, int32_t mask, int mask_rank, int32_t v)
+{
+    int64_t axes[UB_MAX_RANK];
+    for (int i = mask_rank; i < rank; i++)
+        axes[i - mask_rank] = i;
+    if (mask_rank < rank)
+        mask = ubp_emit_unsqueeze(a->e, mask, axes, rank - mask_rank);
+    ubp_at_give(a, 0, ubp_emit_3(a->e, "Where", mask, v, x));
 }
 
 /* x[i, j] = values, or += */
@@ -171,6 +228,7 @@ static void make_index_put(ubp_at *a)
     ubp_emit *e = a->e;
     ubp_pt2_meta values;
     int32_t *index = NULL;
+    int64_t perm[UB_MAX_RANK], inverse[UB_MAX_RANK];
     ubp_pt2_meta *metas = NULL, m;
     const bool add = ubp_at_bool(a, "accumulate", false);
     int32_t v = ubp_at_tensor(a, "values"), x = UBP_NO_VALUE;
@@ -179,30 +237,23 @@ static void make_index_put(ubp_at *a)
         return;
     if (values.dtype != m.dtype)
         v = ubp_emit_cast(e, v, m.dtype);
-    /* x[mask] = number */
     if (n == 1 && index[0] != UBP_NO_VALUE && metas[0].dtype == UB_BOOL && values.rank == 0 &&
         !add) {
-        int64_t axes[UB_MAX_RANK];
-        for (int i = metas[0].rank; i < m.rank; i++)
-            axes[i - metas[0].rank] = i;
-        int32_t mask = index[0];
-        if (metas[0].rank < m.rank)
-            mask = ubp_emit_unsqueeze(e, mask, axes, m.rank - metas[0].rank);
-        ubp_at_give(a, 0, ubp_emit_3(e, "Where", mask, v, x));
+        put_masked(a, x, m.rank, index[0], metas[0].rank, v);
         return;
     }
     if (!read_indexed(a, &ix))
         return;
-    if (!leads(&ix)) {
-        ubp_at_refuse(a, "indices that are not of the first axes");
-        return;
-    }
-    const int32_t at = tuples(a, &ix);
+    const int32_t front = to_front(a, &ix, ix.x, perm), at = tuples(a, &ix);
     /* values broadcast to what is written: the shape of what would be read there. */
-    const int32_t shape = ubp_emit_shape(e, ubp_emit_2(e, "GatherND", ix.x, at));
-    const int32_t in[] = {ix.x, at, ubp_emit_2(e, "Expand", v, shape)};
+    const int32_t there = to_place(a, &ix, ubp_emit_2(e, "GatherND", front, at), false);
+    const int32_t wide = ubp_emit_2(e, "Expand", v, ubp_emit_shape(e, there));
+    const int32_t in[] = {front, at, to_place(a, &ix, wide, true)};
     const ubp_attr how = ubp_emit_string("reduction", add ? "add" : "none");
-    ubp_at_give(a, 0, ubp_emit_node(e, "ScatterND", 3, in, 1, &how));
+    const int32_t put = ubp_emit_node(e, "ScatterND", 3, in, 1, &how);
+    for (int i = 0; i < m.rank; i++)
+        inverse[perm[i]] = i;
+    ubp_at_give(a, 0, front == ix.x ? put : ubp_emit_transpose(e, put, m.rank, inverse));
 }
 
 /* ---- Along one axis ---------------------------------------------------------------------------
@@ -229,8 +280,7 @@ static void make_gather(ubp_at *a)
     int32_t x;
     if (!read_self(a, &x, &m))
         return;
-    const char *name = ubp_at_given(a, "indices") ? "indices" : "index";
-    const int32_t at = ubp_at_tensor(a, name);
+    const int32_t at = ubp_at_tensor(a, "index");
     ubp_at_ignore(a, "sparse_grad");
     const int axis = ubp_at_axis(a, "dim", 0, m.rank);
     if (m.rank == 0)
@@ -239,124 +289,57 @@ static void make_gather(ubp_at *a)
         ubp_at_give(a, 0, gather(a->e, "GatherElements", x, at, axis));
 }
 
+/* The axes where other has entries and it has one, repeated; but for that one. */
+static int32_t broadcast(ubp_at *a, int32_t x, const ubp_pt2_meta *m, int32_t other,
+                         const ubp_pt2_meta *om, int but)
+{
+    ubp_pt2_size sizes[UB_MAX_RANK];
+    bool any = false;
+    for (int i = 0; i < m->rank; i++) {
+        sizes[i] = (ubp_pt2_size){1, UBP_NO_VALUE}; /* as it is */
+        if (i == but || m->dims[i] != 1 || om->dims[i] == 1)
+            continue;
+        any = true;
+        sizes[i].known = om->dims[i];
+        if (om->dims[i] < 0)
+            sizes[i].value = ubp_emit_size(a->e, other, i);
+    }
+    return any ? ubp_emit_2(a->e, "Expand", x, ubp_at_shape(a, sizes, m->rank)) : x;
+}
+
+/* take_along_dim: gather whose other axes broadcast; without an axis, of all elements in a row. */
+static void make_take_along(ubp_at *a)
+{
+    ubp_pt2_meta m, im;
+    int32_t x;
+    const int64_t flat = -1;
+    if (!read_self(a, &x, &m))
+        return;
+    int32_t at = ubp_at_tensor(a, "indices");
+    if (!ubp_at_meta(a, "indices", &im))
+        return;
+    if (!ubp_at_given(a, "dim")) {
+        x = ubp_emit_reshape(a->e, x, 1, &flat);
+        at = ubp_emit_reshape(a->e, at, 1, &flat);
+        ubp_at_give(a, 0, gather(a->e, "GatherElements", x, at, 0));
+        return;
+    }
+    const int axis = ubp_at_axis(a, "dim", 0, m.rank);
+    if (m.rank == 0 || im.rank != m.rank) {
+        ubp_at_refuse(a, "indices of %d axes for %d", im.rank, m.rank);
+        return;
+    }
+    const int32_t wide = broadcast(a, x, &m, at, &im, axis);
+    at = broadcast(a, at, &im, x, &m, axis);
+    ubp_at_give(a, 0, gather(a->e, "GatherElements", wide, at, axis));
+}
+
 /* take: of all elements in a row. */
 static void make_take(ubp_at *a)
 {
     const int64_t flat = -1;
     const int32_t x = ubp_emit_reshape(a->e, ubp_at_tensor(a, "self"), 1, &flat);
     ubp_at_give(a, 0, gather(a->e, "Gather", x, ubp_at_tensor(a, "index"), 0));
-}
-
-static void make_scatter(ubp_at *a)
-{
-    static const char *const names[][2] = {{"sum", "add"},  {"prod", "mul"}, {"amax", "max"},
-                                           {"amin", "min"}, {"add", "add"},  {"multiply", "mul"}};
-    ubp_emit *e = a->e;
-    ubp_pt2_meta m;
-    int32_t x, src = UBP_NO_VALUE;
-    const char *how = ubp_at_word(a);
-    if (!read_self(a, &x, &m))
-        return;
-    const int32_t index = ubp_at_tensor(a, "index");
-    const int axis = ubp_at_axis(a, "dim", 0, m.rank);
-    if (ubp_at_given(a, "reduce")) {
-        const char *asked = ubp_at_string(a, "reduce", "");
-        how = NULL;
-        for (int i = 0; i < UBP_COUNT(names); i++)
-            if (strcmp(asked, names[i][0]) == 0)
-                how = names[i][1];
-    }
-    if (!how || !ubp_at_bool(a, "include_self", true) || m.rank == 0) {
-        ubp_at_refuse(a, "this kind of reduction");
-        return;
-    }
-    if (ubp_at_given(a, "src"))
-        src = ubp_at_tensor(a, "src");
-    else
-        src =
-            ubp_emit_2(e, "Expand", ubp_at_operand(a, "value", m.dtype), ubp_emit_shape(e, index));
-    if (ubp_at_given(a, "src")) { /* of a larger one, the part over the index counts */
-        ubp_pt2_meta im, sm;
-        if (!ubp_at_meta(a, "index", &im) || !ubp_at_meta(a, "src", &sm) || im.rank != sm.rank)
-            return;
-        for (int i = 0; i < im.rank; i++)
-            if (im.dims[i] >= 0 && sm.dims[i] != im.dims[i])
-                src = ubp_emit_slice(e, src, i, 0, im.dims[i], 1);
-    }
-    const int32_t in[] = {x, index, src};
-    const ubp_attr attrs[] = {ubp_emit_int("axis", axis), ubp_emit_string("reduction", how)};
-    ubp_at_give(a, 0, ubp_emit_node(e, "ScatterElements", 3, in, 2, attrs));
-}
-
-/* index_add, index_copy, index_fill: whole entries of an axis, which is brought to the front. */
-static void make_index_write(ubp_at *a)
-{
-    ubp_emit *e = a->e;
-    ubp_pt2_meta m, im;
-    const int64_t last = -1;
-    int32_t x, source;
-    const char *word = ubp_at_word(a);
-    if (!read_self(a, &x, &m))
-        return;
-    const int32_t index = ubp_at_tensor(a, "index");
-    const int axis = ubp_at_axis(a, "dim", 0, m.rank);
-    if (!ubp_at_meta(a, "index", &im) || m.rank == 0 || im.rank != 1) {
-        ubp_at_refuse(a, "a scalar");
-        return;
-    }
-    int32_t tuple = im.dtype == UB_I64 ? index : ubp_emit_cast(e, index, UB_I64);
-    const int32_t turned = ubp_emit_swap(e, x, m.rank, 0, axis);
-    if (strcmp(word, "fill") == 0) {
-        const int32_t there = gather(e, "Gather", turned, index, 0);
-        source =
-            ubp_emit_2(e, "Expand", ubp_at_operand(a, "value", m.dtype), ubp_emit_shape(e, there));
-    } else {
-        source = ubp_emit_swap(e, ubp_at_tensor(a, "source"), m.rank, 0, axis);
-    }
-    const double alpha = ubp_at_float(a, "alpha", 1);
-    if (alpha != 1)
-        source = ubp_emit_2(e, "Mul", source, ubp_emit_number(e, m.dtype, alpha));
-    tuple = ubp_emit_unsqueeze(e, tuple, &last, 1);
-    const int32_t in[] = {turned, tuple, source};
-    const ubp_attr how = ubp_emit_string("reduction", strcmp(word, "add") == 0 ? "add" : "none");
-    ubp_at_give(a, 0,
-                ubp_emit_swap(e, ubp_emit_node(e, "ScatterND", 3, in, 1, &how), m.rank, 0, axis));
-}
-
-/* slice_scatter, select_scatter: self with a part of an axis replaced. */
-static void make_part_scatter(ubp_at *a)
-{
-    ubp_emit *e = a->e;
-    ubp_pt2_meta m;
-    int32_t x, parts[3];
-    int n = 0;
-    if (!read_self(a, &x, &m))
-        return;
-    int32_t src = ubp_at_tensor(a, "src");
-    const int64_t axis = ubp_at_axis(a, "dim", 0, m.rank);
-    const bool select = strcmp(ubp_at_word(a), "select") == 0;
-    const int64_t step = ubp_at_int(a, "step", 1);
-    int64_t start = ubp_at_int(a, select ? "index" : "start", 0);
-    int64_t end = select ? (start == -1 ? INT64_MAX : start + 1) : ubp_at_int(a, "end", INT64_MAX);
-    const int64_t size = m.rank > 0 ? m.dims[axis] : -1;
-    if (step != 1 || m.rank == 0) {
-        ubp_at_refuse(a, "step %lld", (long long)step);
-        return;
-    }
-    if (size >= 0) {
-        start = start < 0 ? start + size : start;
-        end = end < 0 ? end + size : end;
-        start = start < 0 ? 0 : start > size ? size : start;
-        end = end < start ? start : end > size ? size : end;
-    }
-    if (select)
-        src = ubp_emit_unsqueeze(e, src, &axis, 1);
-    if (start != 0)
-        parts[n++] = ubp_emit_slice(e, x, (int)axis, 0, start, 1);
-    parts[n++] = src;
-    if (end != INT64_MAX)
-        parts[n++] = ubp_emit_slice(e, x, (int)axis, end, INT64_MAX, 1);
-    ubp_at_give(a, 0, ubp_emit_concat(e, parts, n, (int)axis));
 }
 
 /* ---- Others -----------------------------------------------------------------------------------
@@ -407,16 +390,8 @@ const ubp_pt2_op ubp_pt2_ops_index[] = {
     {"index_put", make_index_put, ""},
     {"index_select", make_index_select, ""},
     {"gather", make_gather, ""},
-    {"take_along_dim", make_gather, ""},
+    {"take_along_dim", make_take_along, ""},
     {"take", make_take, ""},
-    {"scatter", make_scatter, "none"},
-    {"scatter_add", make_scatter, "add"},
-    {"scatter_reduce", make_scatter, "none"},
-    {"index_add", make_index_write, "add"},
-    {"index_copy", make_index_write, "copy"},
-    {"index_fill", make_index_write, "fill"},
-    {"slice_scatter", make_part_scatter, "slice"},
-    {"select_scatter", make_part_scatter, "select"},
     {"one_hot", make_one_hot, ""},
     {"bucketize", make_bucketize, ""},
     {"searchsorted", make_bucketize, "search"},

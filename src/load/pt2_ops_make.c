@@ -35,6 +35,7 @@ static void make_full(ubp_at *a)
     const ub_dtype d = out_dtype(a);
     const int32_t value = filler(a, d);
     ubp_at_ignore(a, "self");
+    ubp_at_ignore(a, "physical_layout");
     const int n = ubp_at_sizes(a, "size", sizes, UBP_PT2_MAX_LIST);
     ubp_at_give(a, 0, ubp_emit_2(a->e, "Expand", value, ubp_at_shape(a, sizes, n < 0 ? 0 : n)));
 }
@@ -77,6 +78,36 @@ static void make_arange(ubp_at *a)
     ubp_at_give(a, 0, in == d ? x : ubp_emit_cast(a->e, x, d));
 }
 
+/* n float32 numbers, from both ends, as PyTorch has them. */
+static int32_t float_steps(ubp_at *a, double start, double end, int64_t n)
+{
+    float *v = ubp_at_array(a, (size_t)n, sizeof(*v));
+    const float step = n > 1 ? ((float)end - (float)start) / (float)(n - 1) : 0;
+    for (int64_t i = 0; v && i < n; i++)
+        v[i] = i < n / 2 ? (float)start + step * (float)i : (float)end - step * (float)(n - i - 1);
+    if (v && n == 1)
+        v[0] = (float)start;
+    return v ? ubp_emit_floats(a->e, v, n) : UBP_NO_VALUE;
+}
+
+/* The same in float64, by nodes. */
+static int32_t double_steps(ubp_at *a, double start, double end, int64_t n)
+{
+    ubp_emit *e = a->e;
+    const double step = n > 1 ? (end - start) / (double)(n - 1) : 0;
+    const int32_t x =
+        ubp_emit_3(e, "Range", ubp_emit_number(e, UB_F64, 0), ubp_emit_number(e, UB_F64, (double)n),
+                   ubp_emit_number(e, UB_F64, 1));
+    const int32_t each = ubp_emit_number(e, UB_F64, step);
+    const int32_t back = ubp_emit_2(e, "Sub", ubp_emit_number(e, UB_F64, (double)(n - 1)), x);
+    const int32_t low =
+        ubp_emit_2(e, "Add", ubp_emit_number(e, UB_F64, start), ubp_emit_2(e, "Mul", each, x));
+    const int32_t high = ubp_emit_2(e, "Sub", ubp_emit_number(e, UB_F64, n > 1 ? end : start),
+                                    ubp_emit_2(e, "Mul", each, back));
+    const int32_t half = ubp_emit_number(e, UB_F64, (double)(n / 2));
+    return ubp_emit_3(e, "Where", ubp_emit_2(e, "Less", x, half), low, high);
+}
+
 static void make_linspace(ubp_at *a)
 {
     enum { MOST = 1 << 16 };
@@ -87,14 +118,10 @@ static void make_linspace(ubp_at *a)
         ubp_at_refuse(a, "%lld steps", (long long)n);
         return;
     }
-    float *v = ubp_at_array(a, (size_t)n, sizeof(*v));
-    const float step = n > 1 ? ((float)end - (float)start) / (float)(n - 1) : 0;
-    for (int64_t i = 0; v && i < n; i++) /* from both ends, as PyTorch does */
-        v[i] = i < n / 2 ? (float)start + step * (float)i : (float)end - step * (float)(n - i - 1);
-    if (v && n == 1)
-        v[0] = (float)start;
-    const int32_t x = v ? ubp_emit_floats(a->e, v, n) : UBP_NO_VALUE;
-    ubp_at_give(a, 0, d == UB_F32 ? ubp_emit_1(a->e, "Identity", x) : ubp_emit_cast(a->e, x, d));
+    const int32_t x = d == UB_F64 ? double_steps(a, start, end, n) : float_steps(a, start, end, n);
+    ubp_at_give(a, 0,
+                d == UB_F32 || d == UB_F64 ? ubp_emit_1(a->e, "Identity", x)
+                                           : ubp_emit_cast(a->e, x, d));
 }
 
 static void make_eye(ubp_at *a)
@@ -115,32 +142,19 @@ static void make_random(ubp_at *a)
 }
 
 const ubp_pt2_op ubp_pt2_ops_make[] = {
-    {"zeros", make_full, "0"},
-    {"ones", make_full, "1"},
+    {"zeros", make_full, "0"},           {"ones", make_full, "1"},
     {"empty", make_full, "0"}, /* what is in it is not said: zeros will do */
-    {"full", make_full, "fill_value"},
-    {"new_zeros", make_full, "0"},
-    {"new_ones", make_full, "1"},
-    {"new_empty", make_full, "0"},
-    {"new_full", make_full, "fill_value"},
-    {"zeros_like", make_like, "0"},
-    {"ones_like", make_like, "1"},
-    {"empty_like", make_like, "0"},
-    {"full_like", make_like, "fill_value"},
-    {"scalar_tensor", make_scalar, "s"},
-    {"arange", make_arange, ""},
-    {"linspace", make_linspace, ""},
-    {"eye", make_eye, ""},
-    {"rand", make_random, ""},
-    {"rand_like", make_random, ""},
-    {"randn", make_random, ""},
-    {"randn_like", make_random, ""},
-    {"randint", make_random, ""},
-    {"randint_like", make_random, ""},
-    {"randperm", make_random, ""},
-    {"bernoulli", make_random, ""},
-    {"normal", make_random, ""},
-    {"uniform", make_random, ""},
-    {"multinomial", make_random, ""},
-    {0},
+    {"empty_permuted", make_full, "0"},  {"full", make_full, "fill_value"},
+    {"new_zeros", make_full, "0"},       {"new_ones", make_full, "1"},
+    {"new_empty", make_full, "0"},       {"new_full", make_full, "fill_value"},
+    {"zeros_like", make_like, "0"},      {"ones_like", make_like, "1"},
+    {"empty_like", make_like, "0"},      {"full_like", make_like, "fill_value"},
+    {"scalar_tensor", make_scalar, "s"}, {"arange", make_arange, ""},
+    {"linspace", make_linspace, ""},     {"eye", make_eye, ""},
+    {"rand", make_random, ""},           {"rand_like", make_random, ""},
+    {"randn", make_random, ""},          {"randn_like", make_random, ""},
+    {"randint", make_random, ""},        {"randint_like", make_random, ""},
+    {"randperm", make_random, ""},       {"bernoulli", make_random, ""},
+    {"normal", make_random, ""},         {"uniform", make_random, ""},
+    {"multinomial", make_random, ""},    {0},
 };

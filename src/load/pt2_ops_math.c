@@ -3,6 +3,7 @@
  * ATen's elementwise arithmetic, comparisons and logic as our operators.
  */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "load/pt2.h"
@@ -66,7 +67,9 @@ static void make_arith(ubp_at *a)
     if (alpha != 1)
         y = ubp_emit_2(a->e, "Mul", y, number(a, d, alpha));
     if (d == UB_BOOL)
-        op = strcmp(op, "Mul") == 0 ? "And" : strcmp(op, "Add") == 0 ? "Or" : "Xor";
+        op = strcmp(op, "Mul") == 0 || strcmp(op, "Min") == 0   ? "And"
+             : strcmp(op, "Add") == 0 || strcmp(op, "Max") == 0 ? "Or"
+                                                                : "Xor";
     give(a, ubp_emit_2(a->e, op, x, y), d);
 }
 
@@ -91,7 +94,10 @@ static int32_t floor_div(ubp_at *a, int32_t x, int32_t y, ub_dtype d)
     ubp_emit *e = a->e;
     const int32_t whole = ubp_emit_2(e, "Sub", x, python_mod(a, x, y, d));
     const int32_t q = ubp_emit_2(e, "Div", whole, y);
-    return ubp_is_float(d) ? ubp_emit_1(e, "Round", q) : q;
+    if (!ubp_is_float(d))
+        return q;
+    return ubp_emit_3(e, "Where", ubp_emit_2(e, "Equal", y, number(a, d, 0)),
+                      ubp_emit_2(e, "Div", x, y), ubp_emit_1(e, "Round", q));
 }
 
 static void make_div(ubp_at *a)
@@ -153,6 +159,37 @@ static void make_pow(ubp_at *a)
     give(a, y, d);
 }
 
+/* Whether it has a minus sign, -0 too. */
+static int32_t is_negative(ubp_emit *e, int32_t y, int32_t zero)
+{
+    return ubp_emit_2(e, "Or", ubp_emit_2(e, "Less", y, zero),
+                      ubp_emit_2(e, "Less", ubp_emit_1(e, "Reciprocal", y), zero));
+}
+
+static void make_copysign(ubp_at *a)
+{
+    ubp_emit *e = a->e;
+    ub_dtype d = ubp_at_promote(a, "self", "other");
+    d = ubp_is_float(d) ? d : UB_F32;
+    const int32_t x = ubp_emit_1(e, "Abs", ubp_at_operand(a, "self", d));
+    const int32_t y = ubp_at_operand(a, "other", d);
+    give(a, ubp_emit_3(e, "Where", is_negative(e, y, number(a, d, 0)), ubp_emit_1(e, "Neg", x), x),
+         d);
+}
+
+/* 0 below 0, 1 above it, the values at it. */
+static void make_heaviside(ubp_at *a)
+{
+    ubp_emit *e = a->e;
+    const ub_dtype d = ubp_at_promote(a, "self", "values");
+    const int32_t x = ubp_at_operand(a, "self", d), zero = number(a, d, 0);
+    const int32_t step = ubp_emit_cast(e, ubp_emit_2(e, "Greater", x, zero), d);
+    give(a,
+         ubp_emit_3(e, "Where", ubp_emit_2(e, "Equal", x, zero), ubp_at_operand(a, "values", d),
+                    step),
+         d);
+}
+
 static void make_atan2(ubp_at *a)
 {
     ubp_emit *e = a->e;
@@ -162,7 +199,7 @@ static void make_atan2(ubp_at *a)
     const int32_t zero = number(a, d, 0), pi = number(a, d, M_PI);
     const int32_t plain = ubp_emit_1(e, "Atan", ubp_emit_2(e, "Div", y, x));
     const int32_t turn =
-        ubp_emit_3(e, "Where", ubp_emit_2(e, "Less", y, zero), ubp_emit_1(e, "Neg", pi), pi);
+        ubp_emit_3(e, "Where", is_negative(e, y, zero), ubp_emit_1(e, "Neg", pi), pi);
     const int32_t left = ubp_emit_2(e, "Less", x, zero);
     const int32_t turned = ubp_emit_2(e, "Add", plain, turn);
     const int32_t origin =
@@ -192,7 +229,10 @@ static void make_logaddexp(ubp_at *a)
     const int32_t x = ubp_at_operand(a, "self", d), y = ubp_at_operand(a, "other", d);
     const int32_t gap = ubp_emit_1(e, "Abs", ubp_emit_2(e, "Sub", x, y));
     const int32_t more = ubp_emit_1(e, "Softplus", ubp_emit_1(e, "Neg", gap));
-    give(a, ubp_emit_2(e, "Add", ubp_emit_2(e, "Max", x, y), more), d);
+    const int32_t sum = ubp_emit_2(e, "Add", ubp_emit_2(e, "Max", x, y), more);
+    const int32_t infinite =
+        ubp_emit_2(e, "And", ubp_emit_2(e, "Equal", x, y), ubp_emit_1(e, "IsInf", x));
+    give(a, ubp_emit_3(e, "Where", infinite, x, sum), d);
 }
 
 static void make_xlogy(ubp_at *a)
@@ -202,9 +242,9 @@ static void make_xlogy(ubp_at *a)
     d = ubp_is_float(d) ? d : UB_F32;
     const int32_t x = ubp_at_operand(a, "self", d), y = ubp_at_operand(a, "other", d);
     const int32_t zero = number(a, d, 0);
-    give(a,
-         ubp_emit_3(e, "Where", ubp_emit_2(e, "Equal", x, zero), zero,
-                    ubp_emit_2(e, "Mul", x, ubp_emit_1(e, "Log", y))),
+    const int32_t none = ubp_emit_2(e, "And", ubp_emit_2(e, "Equal", x, zero),
+                                    ubp_emit_1(e, "Not", ubp_emit_1(e, "IsNaN", y)));
+    give(a, ubp_emit_3(e, "Where", none, zero, ubp_emit_2(e, "Mul", x, ubp_emit_1(e, "Log", y))),
          d);
 }
 
@@ -348,15 +388,36 @@ static void make_same(ubp_at *a)
     ubp_at_give(a, 0, ubp_emit_1(a->e, ubp_at_word(a), ubp_at_tensor(a, "self")));
 }
 
+/* Of NaN it is 0. */
+static void make_sign(ubp_at *a)
+{
+    ubp_emit *e = a->e;
+    ubp_pt2_meta m;
+    const int32_t x = ubp_at_tensor(a, "self");
+    if (!ubp_at_meta(a, "self", &m))
+        return;
+    int32_t y = ubp_emit_1(e, m.dtype == UB_BOOL ? "Identity" : "Sign", x);
+    if (ubp_is_float(m.dtype))
+        y = ubp_emit_3(e, "Where", ubp_emit_1(e, "IsNaN", x), number(a, m.dtype, 0), y);
+    ubp_at_give(a, 0, y);
+}
+
 /* Floor, Ceil, Round: of integers nothing. */
 static void make_rounding(ubp_at *a)
 {
     ubp_pt2_meta m;
     const int32_t x = ubp_at_tensor(a, "self");
-    if (ubp_at_int(a, "decimals", 0) != 0)
-        ubp_at_refuse(a, "decimals");
+    const int64_t decimals = ubp_at_int(a, "decimals", 0);
     if (!ubp_at_meta(a, "self", &m))
         return;
+    if (decimals != 0 && ubp_is_float(m.dtype)) {
+        const int32_t ten = number(a, m.dtype, pow(10, (double)llabs(decimals)));
+        const int32_t up = ubp_emit_2(a->e, decimals > 0 ? "Mul" : "Div", x, ten);
+        ubp_at_give(
+            a, 0,
+            ubp_emit_2(a->e, decimals > 0 ? "Div" : "Mul", ubp_emit_1(a->e, "Round", up), ten));
+        return;
+    }
     const char *op = ubp_is_float(m.dtype) ? ubp_at_word(a) : "Identity";
     if (strcmp(op, "trunc") == 0)
         ubp_at_give(a, 0, truncated(a, x));
@@ -409,7 +470,12 @@ static void make_composed(ubp_at *a)
 
 static void make_square(ubp_at *a)
 {
-    const int32_t x = ubp_at_tensor(a, "self");
+    ubp_pt2_meta m, out;
+    if (!ubp_at_meta(a, "self", &m) || !ubp_at_out_meta(a, 0, &out))
+        return;
+    int32_t x = ubp_at_tensor(a, "self");
+    if (out.dtype != m.dtype) /* of a bool: an integer */
+        x = ubp_emit_cast(a->e, x, out.dtype);
     ubp_at_give(a, 0, ubp_emit_2(a->e, "Mul", x, x));
 }
 
@@ -431,6 +497,12 @@ static void make_is(ubp_at *a)
     const char *word = ubp_at_word(a);
     ub_dtype d;
     const int32_t x = float_self(a, &d);
+    if (strcmp(word, "+") == 0 || strcmp(word, "-") == 0) {
+        const ubp_attr attrs[] = {ubp_emit_int("detect_negative", *word == '-'),
+                                  ubp_emit_int("detect_positive", *word == '+')};
+        ubp_at_give(a, 0, ubp_emit_node(a->e, "IsInf", 1, &x, 2, attrs));
+        return;
+    }
     if (strcmp(word, "finite") != 0) {
         ubp_at_give(a, 0, ubp_emit_1(a->e, word, x));
         return;
@@ -503,6 +575,8 @@ const ubp_pt2_op ubp_pt2_ops_math[] = {
     {"float_power", make_pow, ""},
     {"atan2", make_atan2, ""},
     {"arctan2", make_atan2, ""},
+    {"copysign", make_copysign, ""},
+    {"heaviside", make_heaviside, ""},
     {"fmax", make_fmax, "Max"},
     {"fmin", make_fmax, "Min"},
     {"logaddexp", make_logaddexp, ""},
@@ -541,8 +615,8 @@ const ubp_pt2_op ubp_pt2_ops_math[] = {
     {"absolute", make_same, "Abs"},
     {"neg", make_same, "Neg"},
     {"negative", make_same, "Neg"},
-    {"sign", make_same, "Sign"},
-    {"sgn", make_same, "Sign"},
+    {"sign", make_sign, ""},
+    {"sgn", make_sign, ""},
     {"positive", make_same, "Identity"},
     {"floor", make_rounding, "Floor"},
     {"ceil", make_rounding, "Ceil"},
@@ -588,6 +662,8 @@ const ubp_pt2_op ubp_pt2_ops_math[] = {
     {"isnan", make_is, "IsNaN"},
     {"isinf", make_is, "IsInf"},
     {"isfinite", make_is, "finite"},
+    {"isposinf", make_is, "+"},
+    {"isneginf", make_is, "-"},
     {"addcmul", make_addc, "Mul"},
     {"addcdiv", make_addc, "Div"},
     {"lerp", make_lerp, ""},

@@ -1,139 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ATen's convolutions, products of matrices and normalisations as our operators. Weights stay as
- * they are in the file; what ONNX wants turned is turned by a node.
+ * ATen's convolutions and normalisations as our operators.
  */
 #include <string.h>
 
 #include "load/pt2.h"
-
-/* ---- Products ---------------------------------------------------------------------------------
- */
-
-static int32_t transposed(ubp_at *a, int32_t w, int rank)
-{
-    return ubp_emit_swap(a->e, w, rank, rank - 2, rank - 1);
-}
-
-static void make_linear(ubp_at *a)
-{
-    ubp_pt2_meta x, w;
-    const int32_t in[] = {ubp_at_tensor(a, "input"), ubp_at_tensor(a, "weight"),
-                          ubp_at_optional(a, "bias")};
-    if (!ubp_at_meta(a, "input", &x) || !ubp_at_meta(a, "weight", &w))
-        return;
-    if (x.rank == 2 && w.rank == 2) {
-        const ubp_attr turn = ubp_emit_int("transB", 1);
-        ubp_at_give(a, 0, ubp_emit_node(a->e, "Gemm", 3, in, 1, &turn));
-        return;
-    }
-    const int32_t turned = w.rank == 2 ? transposed(a, in[1], 2) : in[1];
-    int32_t y = ubp_emit_2(a->e, "MatMul", in[0], turned);
-    if (in[2] != UBP_NO_VALUE)
-        y = ubp_emit_2(a->e, "Add", y, in[2]);
-    ubp_at_give(a, 0, y);
-}
-
-static void make_matmul(ubp_at *a)
-{
-    const bool vector = strcmp(ubp_at_word(a), "vec") == 0;
-    const char *right = vector ? "vec" : strcmp(ubp_at_word(a), "mat2") == 0 ? "mat2" : "other";
-    if (ubp_at_given(a, "tensor"))
-        right = "tensor";
-    const int32_t x = ubp_at_tensor(a, "self"), y = ubp_at_tensor(a, right);
-    ubp_at_give(a, 0, ubp_emit_2(a->e, "MatMul", x, y));
-}
-
-/* beta * self + alpha * (x @ y) */
-static void make_addmm(ubp_at *a)
-{
-    static const char *const names[][2] = {{"mat1", "mat2"}, {"batch1", "batch2"}, {"mat", "vec"}};
-    const int k = strcmp(a->base, "addmm") == 0 ? 0 : strcmp(a->base, "baddbmm") == 0 ? 1 : 2;
-    ubp_pt2_meta m;
-    ubp_emit *e = a->e;
-    const int32_t in[] = {ubp_at_tensor(a, names[k][0]), ubp_at_tensor(a, names[k][1]),
-                          ubp_at_tensor(a, "self")};
-    const double alpha = ubp_at_float(a, "alpha", 1), beta = ubp_at_float(a, "beta", 1);
-    if (!ubp_at_out_meta(a, 0, &m))
-        return;
-    if (k == 0 && ubp_is_float(m.dtype)) {
-        const ubp_attr attrs[] = {ubp_emit_float("alpha", alpha), ubp_emit_float("beta", beta)};
-        ubp_at_give(a, 0, ubp_emit_node(e, "Gemm", beta == 0 ? 2 : 3, in, 2, attrs));
-        return;
-    }
-    int32_t y = ubp_emit_2(e, "MatMul", in[0], in[1]);
-    if (alpha != 1)
-        y = ubp_emit_2(e, "Mul", y, ubp_emit_number(e, m.dtype, alpha));
-    int32_t more = in[2];
-    if (beta != 1)
-        more = ubp_emit_2(e, "Mul", more, ubp_emit_number(e, m.dtype, beta));
-    ubp_at_give(a, 0, beta == 0 ? y : ubp_emit_2(e, "Add", y, more));
-}
-
-static void make_outer(ubp_at *a)
-{
-    const int64_t back = 1, front = 0;
-    const int32_t x = ubp_emit_unsqueeze(a->e, ubp_at_tensor(a, "self"), &back, 1);
-    const int32_t y = ubp_emit_unsqueeze(a->e, ubp_at_tensor(a, "vec2"), &front, 1);
-    ubp_at_give(a, 0, ubp_emit_2(a->e, "Mul", x, y));
-}
-
-static void make_einsum(ubp_at *a)
-{
-    int32_t *in = NULL;
-    const char *equation = ubp_at_string(a, "equation", "");
-    char *copy = ubp_at_array(a, strlen(equation) + 1, 1);
-    const int n = ubp_at_tensors(a, "tensors", &in, NULL);
-    if (ubp_at_given(a, "path"))
-        ubp_at_ignore(a, "path");
-    if (!copy)
-        return;
-    strcpy(copy, equation);
-    const ubp_attr attr = ubp_emit_string("equation", copy);
-    ubp_at_give(a, 0, ubp_emit_node(a->e, "Einsum", n, in, 1, &attr));
-}
-
-/* x1' W x2 for each feature of the result. */
-static void make_bilinear(ubp_at *a)
-{
-    const int32_t x = ubp_at_tensor(a, "input1"), y = ubp_at_tensor(a, "input2");
-    const int32_t w = ubp_at_tensor(a, "weight"), b = ubp_at_optional(a, "bias");
-    const ubp_attr first = ubp_emit_string("equation", "...i,oij->...oj");
-    const ubp_attr second = ubp_emit_string("equation", "...oj,...j->...o");
-    const int32_t in[] = {x, w};
-    const int32_t half[] = {ubp_emit_node(a->e, "Einsum", 2, in, 1, &first), y};
-    int32_t out = ubp_emit_node(a->e, "Einsum", 2, half, 1, &second);
-    if (b != UBP_NO_VALUE)
-        out = ubp_emit_2(a->e, "Add", out, b);
-    ubp_at_give(a, 0, out);
-}
-
-/* dot(x, y) / (max(|x|, eps) * max(|y|, eps)) along an axis. */
-static void make_cosine(ubp_at *a)
-{
-    ubp_emit *e = a->e;
-    ubp_pt2_meta m;
-    const int32_t x = ubp_at_tensor(a, "x1"), y = ubp_at_tensor(a, "x2");
-    if (!ubp_at_meta(a, "x1", &m))
-        return;
-    const int64_t axis = ubp_at_axis(a, "dim", 1, m.rank);
-    const int32_t least = ubp_emit_number(e, m.dtype, ubp_at_float(a, "eps", 1e-8));
-    const int32_t dot =
-        ubp_emit_reduce(e, "ReduceSum", ubp_emit_2(e, "Mul", x, y), &axis, 1, false);
-    const int32_t nx =
-        ubp_emit_2(e, "Max", ubp_emit_reduce(e, "ReduceL2", x, &axis, 1, false), least);
-    const int32_t ny =
-        ubp_emit_2(e, "Max", ubp_emit_reduce(e, "ReduceL2", y, &axis, 1, false), least);
-    ubp_at_give(a, 0, ubp_emit_2(e, "Div", dot, ubp_emit_2(e, "Mul", nx, ny)));
-}
-
-static void make_embedding(ubp_at *a)
-{
-    const int32_t in[] = {ubp_at_tensor(a, "weight"), ubp_at_tensor(a, "indices")};
-    const ubp_attr axis = ubp_emit_int("axis", 0);
-    ubp_at_ignore(a, "padding_idx"); /* only of use in training */
-    ubp_at_give(a, 0, ubp_emit_node(a->e, "Gather", 2, in, 1, &axis));
-}
 
 /* ---- Convolutions -----------------------------------------------------------------------------
  */
@@ -187,6 +58,9 @@ static void read_conv(ubp_at *a, conv *c, const ubp_pt2_meta *w)
     c->transposed = ubp_at_bool(a, "transposed", strcmp(ubp_at_word(a), "transposed") == 0);
     read_list(a, "output_padding", c->n, 0, c->output);
     c->groups = ubp_at_int(a, "groups", 1);
+    ubp_at_ignore(a, "benchmark"); /* which kernels cuDNN takes */
+    ubp_at_ignore(a, "deterministic");
+    ubp_at_ignore(a, "allow_tf32");
     if (a->refused)
         c->n = 0;
 }
@@ -237,6 +111,15 @@ static int32_t weight_or(ubp_at *a, const char *name, int64_t n, ub_dtype d, dou
 {
     const int32_t w = ubp_at_optional(a, name);
     return w != UBP_NO_VALUE ? w : vector(a, n, d, v);
+}
+
+/* The same where only the statistics tell how many channels there are. */
+static int32_t weight_like(ubp_at *a, const char *name, int32_t like, ub_dtype d, double v)
+{
+    const int32_t w = ubp_at_optional(a, name);
+    if (w != UBP_NO_VALUE)
+        return w;
+    return ubp_emit_2(a->e, "Expand", ubp_emit_number(a->e, d, v), ubp_emit_shape(a->e, like));
 }
 
 /* Whatever is in a channel is centred and scaled by its own statistics. */
@@ -328,9 +211,9 @@ static void make_batch_norm(ubp_at *a)
         refuse_training(a);
         return;
     }
-    const int64_t c = m.rank > 1 ? m.dims[1] : 1;
-    const int32_t in[] = {x, weight_or(a, "weight", c, m.dtype, 1),
-                          weight_or(a, "bias", c, m.dtype, 0), ubp_at_tensor(a, "running_mean"),
+    const int32_t mean = ubp_at_tensor(a, "running_mean");
+    const int32_t in[] = {x, weight_like(a, "weight", mean, m.dtype, 1),
+                          weight_like(a, "bias", mean, m.dtype, 0), mean,
                           ubp_at_tensor(a, "running_var")};
     const ubp_attr eps = ubp_emit_float("epsilon", ubp_at_float(a, "eps", 1e-5));
     ubp_at_give(a, 0, ubp_emit_node(a->e, "BatchNormalization", 5, in, 1, &eps));
@@ -398,27 +281,15 @@ static void make_layer_norm(ubp_at *a)
     const double eps = ubp_at_float(a, "eps", rms ? least : 1e-5);
     const int32_t in[] = {x, w, rms ? UBP_NO_VALUE : ubp_at_optional(a, "bias")};
     const ubp_attr attrs[] = {ubp_emit_int("axis", -n), ubp_emit_float("epsilon", eps)};
-    ubp_at_give(a, 0, ubp_emit_node(a->e, ubp_at_word(a), 3, in, 2, attrs));
+    /* With the mean and one over the deviation, where these are asked for. */
+    const int n_out = !rms && a->n_out == 3 && a->names[2] ? 3 : 1;
+    int32_t out[3];
+    ubp_emit_many(a->e, ubp_at_word(a), 3, in, 2, attrs, n_out, out);
+    for (int k = 0; k < n_out; k++)
+        ubp_at_give(a, k, out[k]);
 }
 
 const ubp_pt2_op ubp_pt2_ops_nn[] = {
-    {"linear", make_linear, ""},
-    {"matmul", make_matmul, "other"},
-    {"__matmul__", make_matmul, "other"},
-    {"mm", make_matmul, "mat2"},
-    {"bmm", make_matmul, "mat2"},
-    {"mv", make_matmul, "vec"},
-    {"dot", make_matmul, "other"},
-    {"inner", make_matmul, "other"},
-    {"addmm", make_addmm, ""},
-    {"addmv", make_addmm, ""},
-    {"baddbmm", make_addmm, ""},
-    {"outer", make_outer, ""},
-    {"ger", make_outer, ""},
-    {"einsum", make_einsum, ""},
-    {"bilinear", make_bilinear, ""},
-    {"cosine_similarity", make_cosine, ""},
-    {"embedding", make_embedding, ""},
     {"conv1d", make_conv, ""},
     {"conv2d", make_conv, ""},
     {"conv3d", make_conv, ""},

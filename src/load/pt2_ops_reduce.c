@@ -84,6 +84,32 @@ static void make_reduce(ubp_at *a)
     ubp_at_give(a, 0, reduced(a, ubp_at_word(a), o.x, &o));
 }
 
+/* The sum without what is NaN. */
+static void make_nansum(ubp_at *a)
+{
+    over o;
+    if (!read_over(a, &o))
+        return;
+    if (ubp_is_float(o.m.dtype))
+        o.x = ubp_emit_3(a->e, "Where", ubp_emit_1(a->e, "IsNaN", o.x),
+                         ubp_emit_number(a->e, o.m.dtype, 0), o.x);
+    to_output(a, &o);
+    ubp_at_give(a, 0, reduced(a, "ReduceSum", o.x, &o));
+}
+
+static void make_aminmax(ubp_at *a)
+{
+    over o;
+    if (!read_over(a, &o))
+        return;
+    if (o.m.dtype == UB_BOOL) {
+        ubp_at_refuse(a, "bools");
+        return;
+    }
+    ubp_at_give(a, 0, reduced(a, "ReduceMin", o.x, &o));
+    ubp_at_give(a, 1, reduced(a, "ReduceMax", o.x, &o));
+}
+
 /* amax and amin; max.dim and min.dim give indices too; max.other takes two tensors. */
 static void make_extreme(ubp_at *a)
 {
@@ -92,7 +118,8 @@ static void make_extreme(ubp_at *a)
     if (ubp_at_given(a, "other")) {
         const ub_dtype d = ubp_at_promote(a, "self", "other");
         const int32_t x = ubp_at_operand(a, "self", d), y = ubp_at_operand(a, "other", d);
-        ubp_at_give(a, 0, ubp_emit_2(a->e, max ? "Max" : "Min", x, y));
+        const char *op = d == UB_BOOL ? (max ? "Or" : "And") : max ? "Max" : "Min";
+        ubp_at_give(a, 0, ubp_emit_2(a->e, op, x, y));
         return;
     }
     if (!read_over(a, &o))
@@ -122,9 +149,10 @@ static void make_arg(ubp_at *a)
         x = ubp_emit_reshape(a->e, x, 1, &flat);
     const ubp_attr attrs[] = {ubp_emit_int("axis", o.all ? 0 : o.axes[0]),
                               ubp_emit_int("keepdims", o.keep && !o.all)};
+    int32_t y = ubp_emit_node(a->e, ubp_at_word(a), 1, &x, 2, attrs);
     if (o.all && o.keep)
-        ubp_at_refuse(a, "keepdim over all axes");
-    ubp_at_give(a, 0, ubp_emit_node(a->e, ubp_at_word(a), 1, &x, 2, attrs));
+        y = ubp_emit_unsqueeze(a->e, y, o.axes, o.n);
+    ubp_at_give(a, 0, y);
 }
 
 static void make_any(ubp_at *a)
@@ -149,6 +177,31 @@ static void make_count(ubp_at *a)
 /* ---- Variance ---------------------------------------------------------------------------------
  */
 
+/* How many entries are reduced, less the correction, as a number that may come out in the run. */
+static int32_t degrees(ubp_at *a, const over *o, double correction)
+{
+    ubp_emit *e = a->e;
+    int32_t n = UBP_NO_VALUE;
+    double known = 1;
+    for (int i = 0; i < o->n; i++) {
+        const int64_t size = o->m.dims[o->axes[i]];
+        if (size >= 0) {
+            known *= (double)size;
+            continue;
+        }
+        const int32_t one = ubp_emit_cast(e, ubp_emit_size(e, o->x, (int)o->axes[i]), o->m.dtype);
+        n = n == UBP_NO_VALUE ? one : ubp_emit_2(e, "Mul", n, one);
+    }
+    if (n == UBP_NO_VALUE)
+        return ubp_emit_number(e, o->m.dtype, known > correction ? known - correction : 0);
+    const int64_t front = 0;
+    n = ubp_emit_squeeze(e, n, &front, 1);
+    if (known != 1)
+        n = ubp_emit_2(e, "Mul", n, ubp_emit_number(e, o->m.dtype, known));
+    n = ubp_emit_2(e, "Sub", n, ubp_emit_number(e, o->m.dtype, correction));
+    return ubp_emit_2(e, "Max", n, ubp_emit_number(e, o->m.dtype, 0));
+}
+
 static void make_var(ubp_at *a)
 {
     ubp_emit *e = a->e;
@@ -158,11 +211,10 @@ static void make_var(ubp_at *a)
         return;
     const bool unbiased = ubp_at_bool(a, "unbiased", true);
     const double correction = ubp_at_float(a, "correction", unbiased ? 1 : 0);
-    const double n = (double)count(a, &o) - correction;
     const int32_t mean = ubp_emit_reduce(e, "ReduceMean", o.x, o.axes, o.n, true);
     const int32_t off = ubp_emit_2(e, "Sub", o.x, mean);
     const int32_t sum = reduced(a, "ReduceSum", ubp_emit_2(e, "Mul", off, off), &o);
-    int32_t y = ubp_emit_2(e, "Div", sum, ubp_emit_number(e, o.m.dtype, n > 0 ? n : 0));
+    int32_t y = ubp_emit_2(e, "Div", sum, degrees(a, &o, correction));
     if (strncmp(word, "std", 3) == 0)
         y = ubp_emit_1(e, "Sqrt", y);
     ubp_at_give(a, 0, y);
@@ -246,7 +298,8 @@ static void make_sort(ubp_at *a)
     int32_t x = ubp_at_tensor(a, "self");
     if (!ubp_at_meta(a, "self", &m))
         return;
-    const int axis = ubp_at_axis(a, "dim", -1, m.rank);
+    const bool rows = strcmp(a->base, "msort") == 0;
+    const int axis = ubp_at_axis(a, "dim", rows ? 0 : -1, m.rank);
     if (m.rank == 0) {
         ubp_at_refuse(a, "a scalar");
         return;
@@ -271,6 +324,11 @@ static void make_kth(ubp_at *a)
     if (!read_over(a, &o))
         return;
     const bool median = strcmp(ubp_at_word(a), "median") == 0;
+    if (!median && o.all && o.m.rank > 0) { /* the last axis, when none is given */
+        o.all = false;
+        o.axes[0] = o.m.rank - 1;
+        o.n = 1;
+    }
     const int64_t k = median ? (count(a, &o) + 1) / 2 : ubp_at_int(a, "k", 1);
     const int axis = o.all && o.m.rank != 1 ? 0 : (int)o.axes[0];
     const int32_t x = o.all ? ubp_emit_reshape(a->e, o.x, 1, &flat) : o.x;
@@ -289,6 +347,8 @@ const ubp_pt2_op ubp_pt2_ops_reduce[] = {
     {"mean", make_reduce, "ReduceMean"},
     {"prod", make_reduce, "ReduceProd"},
     {"logsumexp", make_reduce, "ReduceLogSumExp"},
+    {"nansum", make_nansum, ""},
+    {"aminmax", make_aminmax, ""},
     {"amax", make_extreme, "max"},
     {"amin", make_extreme, "min"},
     {"max", make_extreme, "max"},

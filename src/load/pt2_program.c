@@ -92,12 +92,15 @@ static int list_outputs(const json_t *outputs, const char **to)
 /* "torch.ops.aten.add_.Tensor" -> "add", in place, "Tensor". */
 static ub_status split_target(ubp_at *a)
 {
-    static const char prefix[] = "torch.ops.aten.";
+    static const char prefix[] = "torch.ops.aten.", scalar[] = "torch.ops.prims.scalar_tensor.";
     ubp_arena *arena = &a->p->g->arena;
+    const char *target = a->target;
     a->base = a->overload = "";
-    if (strncmp(a->target, prefix, sizeof(prefix) - 1) != 0)
+    if (strncmp(target, scalar, sizeof(scalar) - 1) == 0) /* which is ATen's */
+        target = "torch.ops.aten.scalar_tensor.default";
+    if (strncmp(target, prefix, sizeof(prefix) - 1) != 0)
         return UB_OK;
-    const char *base = a->target + sizeof(prefix) - 1;
+    const char *base = target + sizeof(prefix) - 1;
     const char *dot = strchr(base, '.');
     size_t n = dot ? (size_t)(dot - base) : strlen(base);
     a->overload = dot ? dot + 1 : "";
@@ -214,7 +217,16 @@ static ub_status make(ubp_at *a)
         check_taken(a);
     if (a->e->status == UB_OK && a->refused)
         return stand_in(a);
-    return a->e->status; /* outputs that its row does not make (a norm's mean) have no name */
+    /* What its row does not make (a norm's statistics) is refused when it is needed. */
+    for (int k = 0; k < a->n_out && a->e->status == UB_OK; k++) {
+        if (a->out[k] != UBP_NO_VALUE || !a->names[k] || strstr(a->names[k], "_unused_"))
+            continue;
+        const char *what = ubp_arena_printf(&a->p->g->arena, "aten.%s with output %d", a->base, k);
+        if (!what)
+            return ubp_fail_memory(a->p->err, 1);
+        ubp_emit_unknown(a->e, what, "torch", 0, NULL, 1, &a->out[k]);
+    }
+    return a->e->status;
 }
 
 /* ---- What it gives ----------------------------------------------------------------------------
