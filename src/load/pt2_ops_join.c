@@ -50,8 +50,14 @@ static void make_repeat(ubp_at *a)
     int32_t x;
     if (!read_self(a, &x, &m))
         return;
-    const int n =
+    int n =
         ubp_at_sizes(a, ubp_at_given(a, "repeats") ? "repeats" : "dims", times, UBP_PT2_MAX_LIST);
+    if (strcmp(a->base, "tile") == 0 && n >= 0 && n < m.rank) { /* the last axes */
+        memmove(times + m.rank - n, times, (size_t)n * sizeof(*times));
+        for (int i = 0; i < m.rank - n; i++)
+            times[i] = (ubp_pt2_size){1, UBP_NO_VALUE};
+        n = m.rank;
+    }
     const int front = n - m.rank;
     if (front < 0 || n > UB_MAX_RANK) {
         ubp_at_refuse(a, "%d repeats of %d axes", n, m.rank);

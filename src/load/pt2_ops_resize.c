@@ -50,6 +50,20 @@ static target read_target(ubp_at *a, int n)
     return t;
 }
 
+/* With aligned corners PyTorch counts between whole pixels: the sizes say where, not the scales. */
+static void to_sizes(ubp_at *a, int n, target *t)
+{
+    ubp_pt2_meta m;
+    if (!ubp_at_out_meta(a, 0, &m) || m.rank != n + 2)
+        return;
+    for (int i = 0; i < n; i++)
+        if (m.dims[2 + i] < 0) {
+            ubp_at_refuse(a, "align_corners and sizes that are not fixed");
+            return;
+        }
+    *t = (target){UBP_NO_VALUE, ubp_emit_ints(a->e, m.dims + 2, n)};
+}
+
 static void make_upsample(ubp_at *a)
 {
     ubp_pt2_meta m;
@@ -58,20 +72,25 @@ static void make_upsample(ubp_at *a)
     const int64_t axes[MOST] = {2, 3, 4};
     const char *input = ubp_at_given(a, "self") ? "self" : "input";
     const int32_t x = ubp_at_tensor(a, input);
-    const target t = read_target(a, n);
+    target t = read_target(a, n);
     const bool align = ubp_at_bool(a, "align_corners", false);
+    if (align && t.scales != UBP_NO_VALUE)
+        to_sizes(a, n, &t);
     if (!ubp_at_meta(a, input, &m) || m.rank != n + 2) {
         ubp_at_refuse(a, "an image of %d axes", m.rank);
         return;
     }
     const bool nearest = strcmp(word, "nearest") == 0, exact = strcmp(word, "exact") == 0;
     const bool aa = strstr(a->base, "_aa") != NULL, cubic = strcmp(word, "cubic") == 0;
+    if (aa && align)
+        ubp_at_refuse(a, "antialias with align_corners");
     const char *where = nearest ? "asymmetric" : align ? "align_corners" : "half_pixel";
     const ubp_attr attrs[] = {
         ubp_emit_string("mode", nearest || exact ? "nearest" : word),
         ubp_emit_string("coordinate_transformation_mode", where),
         ubp_emit_list(a->e, "axes", axes, n),
         ubp_emit_int("antialias", aa),
+        ubp_emit_int("exclude_outside", aa),
         ubp_emit_float("cubic_coeff_a", aa && cubic ? -0.5 : -0.75),
         ubp_emit_string("nearest_mode", exact ? "round_prefer_ceil" : "floor")};
     const int32_t in[] = {x, UBP_NO_VALUE, t.scales, t.sizes};
@@ -87,6 +106,10 @@ static void make_grid_sampler(ubp_at *a)
     const int64_t border = ubp_at_int(a, "padding_mode", 0);
     if (mode < 0 || mode > 2 || border < 0 || border > 2) {
         ubp_at_refuse(a, "mode %lld", (long long)mode);
+        return;
+    }
+    if (mode == 2 && border == 1) { /* ONNX moves the place to the border, PyTorch each pixel */
+        ubp_at_refuse(a, "bicubic and padding_mode='border'");
         return;
     }
     const ubp_attr attrs[] = {
