@@ -376,7 +376,6 @@ static void make_embedding_bag(ubp_at *a)
 const ubp_pt2_op ubp_pt2_ops_product[] = {
     {"linear", make_linear, ""},
     {"matmul", make_matmul, "other"},
-    {"__matmul__", make_matmul, "other"},
     {"mm", make_matmul, "mat2"},
     {"bmm", make_matmul, "mat2"},
     {"mv", make_matmul, "vec"},

@@ -255,11 +255,13 @@ static void make_norm(ubp_at *a)
 static void make_cumulate(ubp_at *a)
 {
     over o;
-    if (!read_over(a, &o) || o.n != 1) {
-        ubp_at_refuse(a, "a scalar");
+    if (!read_over(a, &o))
+        return;
+    to_output(a, &o);
+    if (o.m.rank == 0) {
+        ubp_at_give(a, 0, ubp_emit_1(a->e, "Identity", o.x));
         return;
     }
-    to_output(a, &o);
     const int32_t in[] = {o.x, ubp_emit_integer(a->e, UB_I64, o.axes[0])};
     ubp_at_give(a, 0, ubp_emit_node(a->e, ubp_at_word(a), 2, in, 0, NULL));
 }
