@@ -123,7 +123,7 @@ def classes(model):
 # keras.applications defines itself (make zoo).
 ELSEWHERE = {"Convolution1D", "Convolution2D", "Convolution3D", "ThresholdedReLU", "GroupedQueryAttention",
              "CustomScaleLayer", "LayerScale", "RandomHeight", "RandomWidth", "TFOpLambda", "SlicingOpLambda",
-             "Abs", "LogSumExp", "Mish", "TrueDivide"}
+             "Abs", "LogSumExp", "Mish", "TrueDivide", "swish", "hard_swish"}
 
 
 def claimed(source):

@@ -450,11 +450,6 @@ def functions(a, b):
             ops.argmin(a, axis=1), ops.all(a > -1.0, axis=-1), ops.max(a, axis=-1, keepdims=True)]
 
 
-@case((8,))
-def activation_names(x):
-    return [L.Activation(a)(x) for a in ("swish", "hard_swish")]
-
-
 @case((9, 4))
 def channels_first_1d(x):
     f = dict(data_format="channels_first")
