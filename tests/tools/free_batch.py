@@ -5,7 +5,8 @@ inputs is called "batch". A case becomes one model whose first input has the bat
 all inputs whose first axis has the same size have it.
 
 usage: free_batch.py OUT CASES...     CASES/<case>/{model.onnx,test_data_set_0} becomes
-OUT/<case>@{first,all}/model.onnx, with a link to the case's data set"""
+OUT/<suite>.<case>@{first,all}/model.onnx, with a link to the case's data set; <suite> is the folder
+that CASES lies in"""
 import os
 import pathlib
 import shutil
@@ -62,10 +63,11 @@ def main():
             first = next(iter(sizes))
             all_same = [n for n, size in sizes.items() if size == sizes[first]]
             data = path.parent / "test_data_set_0"
-            write(out / f"{path.parent.name}@first", data, free(model, [first]))
+            name = f"{cases.parent.name}.{path.parent.name}"
+            write(out / f"{name}@first", data, free(model, [first]))
             count += 1
             if len(all_same) > 1:
-                write(out / f"{path.parent.name}@all", data, free(model, all_same))
+                write(out / f"{name}@all", data, free(model, all_same))
                 count += 1
     print(count, "models written")
 
