@@ -83,11 +83,12 @@ static inline float ubp_expm1f_negative(float x)
     return s * p + (s - 1.0f);
 }
 
-/* 1 / (1 + e^-x) */
+/* 1 / (1 + e^-x). A NaN stays the one it is: x * f(x) then has the same bits either way round. */
 static inline float ubp_sigmoidf(float x)
 {
     float e = ubp_expf(-ubp_absf(x));
-    return (x < 0 ? e : 1.0f) / (1.0f + e);
+    float y = (x < 0 ? e : 1.0f) / (1.0f + e);
+    return x != x ? x : y;
 }
 
 static inline float ubp_tanhf(float x)
@@ -105,7 +106,8 @@ static inline float ubp_tanhf(float x)
     return ubp_with_sign(a < 0.625f ? small : large, x);
 }
 
-/* x + x P(x^2) below 1; above, 1 - erfc with erfc(x) = exp(-Q(x - 1)). */
+/* x + x P(x^2) below 1; above, 1 - erfc with erfc(x) = exp(-Q(x - 1)). A NaN stays the one it is.
+ */
 static inline float ubp_erff(float x)
 {
     float a = ubp_absf(x), u = x * x;
@@ -127,7 +129,8 @@ static inline float ubp_erff(float x)
     q = q * t + 0x1.51c988p+1f;
     q = q * t + 0x1.d97fcp+0f;
     float large = 1.0f - ubp_expf(-q);
-    return a < 1.0f ? small : ubp_with_sign(large, x);
+    float y = a < 1.0f ? small : ubp_with_sign(large, x);
+    return x != x ? x : y;
 }
 
 #endif

@@ -115,6 +115,29 @@ static void test_invariance(void **unused)
     }
 }
 
+/* NaNs of both signs and other payloads, infinities: the promise holds beside them too. */
+static void test_invariance_of_nans(void **unused)
+{
+    static const char *const models[] = {"digits_lenet", "digits_vit", "shapes_mobilenet"};
+    (void)unused;
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        ub_error err;
+        ub_report *r;
+        fixture f = open_random(models[i], 4);
+        uint32_t *bits = f.x->data;
+        const int64_t row = ub_tensor_count(f.x) / 4;
+        for (int64_t k = 0; k < row; k++) {
+            bits[row + k] = (k % 2 ? 0xffc00000u : 0x7fc00000u) | (uint32_t)(k % 1000);
+            if (k % 5 == 0)
+                bits[3 * row + k] = k % 2 ? 0x7f800000u : 0xff800000u;
+        }
+        ok(ub_check_invariance(&r, f.s, NULL, 0, &err), &err);
+        print_broken(models[i], r);
+        ub_report_free(r);
+        release(&f);
+    }
+}
+
 /* Another engine: its values for a batch, and for the samples alone, of which one is a bit off. */
 static void test_against(void **unused)
 {
@@ -244,7 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_invariance), cmocka_unit_test(test_against),
         cmocka_unit_test(test_coupling),   cmocka_unit_test(test_nan),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_invariance_of_nans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
