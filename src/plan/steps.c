@@ -73,6 +73,30 @@ ub_status ubp_make_step(ubp_maker *m, ubp_plan_step **out, int n_in, int n_out)
     return UB_OK;
 }
 
+/* Gives t the axis order of `like` (same rank), without gaps; false when like has no clear order
+ * (an axis repeated by broadcasting). */
+static bool follow_order(ub_tensor *t, const ub_tensor *like)
+{
+    int order[UB_MAX_RANK];
+    for (int i = 0; i < t->rank; i++) {
+        if (like->dims[i] != 1 && like->strides[i] <= 0)
+            return false;
+        int k = i;
+        while (k > 0 && like->dims[i] != 1 && like->dims[order[k - 1]] != 1 &&
+               like->strides[order[k - 1]] < like->strides[i]) {
+            order[k] = order[k - 1];
+            k--;
+        }
+        order[k] = i;
+    }
+    int64_t stride = (int64_t)ub_dtype_size(t->dtype);
+    for (int k = t->rank - 1; k >= 0; k--) {
+        t->strides[order[k]] = stride;
+        stride *= t->dims[order[k]] > 1 ? t->dims[order[k]] : 1;
+    }
+    return true;
+}
+
 /* A slot with the elements of `from` in the layout of `want`: `from` itself where that is its
  * layout. Constants are copied here and now, others by a step. */
 ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_tensor *want,
@@ -84,8 +108,15 @@ ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_ten
      * fast kernels pack them once anyway. */
     bool askew = !fast && p->slots[from].place == UBP_PLACE_CONST &&
                  !ubp_tensor_is_aligned(&p->slots[from].t);
-    if (ubp_make_same_strides(&p->slots[from].t, want) && !askew)
+    const bool same = ubp_make_same_strides(&p->slots[from].t, want);
+    ub_tensor dense = p->slots[from].t;
+    if (same && !askew)
         return UB_OK;
+    if (same) { /* the copy of a part of a weight has no gaps */
+        if (!follow_order(&dense, &p->slots[from].t))
+            ubp_tensor_set_strides(&dense);
+        want = &dense;
+    }
     int32_t value = p->slots[from].value;
     for (size_t i = 0; i < p->n_slots; i++) {
         const ubp_slot *s = &p->slots[i];
@@ -115,30 +146,6 @@ ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_ten
 }
 
 /* ---- Layouts -------------------------------------------------------------------------------- */
-
-/* Gives t the axis order of `like` (same rank), without gaps; false when like has no clear order
- * (an axis repeated by broadcasting). */
-static bool follow_order(ub_tensor *t, const ub_tensor *like)
-{
-    int order[UB_MAX_RANK];
-    for (int i = 0; i < t->rank; i++) {
-        if (like->dims[i] != 1 && like->strides[i] <= 0)
-            return false;
-        int k = i;
-        while (k > 0 && like->dims[i] != 1 && like->dims[order[k - 1]] != 1 &&
-               like->strides[order[k - 1]] < like->strides[i]) {
-            order[k] = order[k - 1];
-            k--;
-        }
-        order[k] = i;
-    }
-    int64_t stride = (int64_t)ub_dtype_size(t->dtype);
-    for (int k = t->rank - 1; k >= 0; k--) {
-        t->strides[order[k]] = stride;
-        stride *= t->dims[order[k]] > 1 ? t->dims[order[k]] : 1;
-    }
-    return true;
-}
 
 /* The layout a reference kernel writes: that of its input where it can, so that networks that are
  * channels-last inside stay so. */

@@ -48,8 +48,9 @@ def grown(one, two):
 def check(build, path, names):
     """x1.npy, the second sample of x2.npy, and that lie beside the model."""
     command, r = Command(build, path, path.parent), Result()
-    found, _ = command.places(2)
-    names = [n for n in dict.fromkeys(names) if n in found]
+    found, axes = command.places(2)
+    layers = {layer for layer, _ in axes}  # which have their names before tensors
+    names = [n for n in dict.fromkeys(names) if n in found and n not in layers]
     one, two = command.statistics(names, 1), command.statistics(names, 2)
     apart = []
     for n in names:
@@ -84,7 +85,9 @@ def onnx_of(program, path):
         try:
             torch.onnx.export(program, dynamo=True, verbose=False).save(path)
         except Exception as e:
-            return f"{type(e).__name__}: {str(e).strip().splitlines()[-1][:120] if str(e) else ''}"
+            while e.__cause__:
+                e = e.__cause__
+            return f"{type(e).__name__}: {str(e).strip().splitlines()[0][:120] if str(e) else ''}"
     return None
 
 
