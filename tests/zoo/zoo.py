@@ -132,6 +132,8 @@ through the dynamo exporter.
 
 {samples_head}
 {samples}
+
+Programs that this exporter did not write: {missing}.
 """
 
 
@@ -151,11 +153,12 @@ def write(doc, results):
         f"{2 * sum(r.get('layers', 0) for r in apps):,} layers.",
         f"- The place of the samples against symbolic sizes: {sum(r.get('sizes', 0) for r in nets):,} tensors; against "
         f"what grows: {values:,} values of {len(nets)} `.pt2` and {onnx} `.onnx` files, {wrong or 'none'} wrong."])
+    missing = "; ".join(f"{r['name']} ({r['not_exported']})" for r in nets if r.get("not_exported"))
     rows = [r["line"] if "line" in r else f"| {r['name']} | {r['error']} |" for r in nets]
     keras = [l for r in apps for l in r.get("lines", [f"| {r['name']} | {r.get('error')} |"])]
     doc.write_text(DOC.format(summary=summary, torch_head=zoo_torch.HEAD, torch="\n".join(rows),
                               keras_head=zoo_keras.HEAD, keras="\n".join(keras),
-                              samples_head=zoo_samples.HEAD, samples="\n".join(l for l, _, _ in maps)))
+                              samples_head=zoo_samples.HEAD, samples="\n".join(l for l, _, _ in maps), missing=missing or "none"))
     print(f"\n{summary}")
 
 

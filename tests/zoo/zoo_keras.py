@@ -80,7 +80,7 @@ def one(unbatch, name, make, folder):
         path = folder / f"{name}.{suffix}"
         model.save(path)
         worst, where, took = compare(unbatch, path, [l.name for l in layers], truth, folder)
-        ok = worst is not None and worst <= 1e-4
+        ok = worst is not None and bool(worst <= 1e-4)
         good = good and ok
         found = f"{worst:.1e}" if worst is not None else "-"
         lines.append(f"| {name} | .{suffix} | {path.stat().st_size / 1e6:.0f} MB | {len(layers)} | {found} | "

@@ -279,7 +279,7 @@ def judge(r, net, x, fewer, seen):
         others = [seen, one_sample(net, x, fewer)]
     others.append(one_sample(copy.deepcopy(net).to(memory_format=last),
                              x.contiguous(memory_format=last), fewer))
-    exact = one_sample(net.double(), x.double(), fewer)
+    exact = one_sample(copy.deepcopy(net).double(), x.double(), fewer)
     for name, a, side, j in r.far:
         truth = exact[name][side][j]
         ours = gap(a, truth)
