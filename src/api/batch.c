@@ -277,6 +277,9 @@ static ub_status run_from(const once *o, ub_tensor **results, ubp_samples *maps,
                         : run_eager(s, results, maps, &ask, &control, err);
         kept->in_use--;
     }
+    /* Strings take their text with them: the rows taken of the inputs die here. */
+    for (int i = 0; i < n_values && st == UB_OK; i++)
+        st = ubp_strings_own(&results[i], err);
     for (size_t i = 0; taken && i < s->n_given; i++)
         ub_tensor_free(taken[i]);
     ubp_free(taken);
@@ -442,8 +445,6 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
                           "multiple of %lld samples, not %lld",
                           (long long)b->block, name, (long long)b->block, (long long)ask->count);
         if (st == UB_OK) /* the part dies below, what it points to must not */
-            st = ubp_strings_own(&b->parts[v], b->err);
-        if (st == UB_OK)
             st = ubp_strings_keep(b->parts[v], &b->s->strings, b->err);
         if (st == UB_OK)
             st = put_block(results[v], &maps[v], b->parts[v], b->block, at, valid, ask->count, name,
@@ -472,6 +473,8 @@ static ub_status run_blocks(ub_session *s, ub_tensor **results, ubp_samples *map
     const int64_t end = ask->plan_only ? 1 : ask->count; /* all blocks have one plan */
     for (int64_t at = 0; at < end && st == UB_OK; at += block)
         st = one_block(&b, results, maps, at);
+    for (int v = 0; v < ask->n_values && st == UB_OK; v++)
+        st = ubp_strings_own(&results[v], err);
     for (int v = 0; v < ask->n_values && st != UB_OK; v++) {
         ub_tensor_free(results[v]);
         results[v] = NULL;
@@ -499,9 +502,6 @@ ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *m
     for (int i = 0; i < ask->n_values; i++)
         results[i] = NULL;
     ub_status st = compute(s, results, maps, ask, err);
-    /* Strings take their text with them. */
-    for (int i = 0; i < ask->n_values && st == UB_OK && !ask->plan_only; i++)
-        st = ubp_strings_own(&results[i], err);
     for (int i = 0; i < ask->n_values && st != UB_OK; i++) {
         ub_tensor_free(results[i]);
         results[i] = NULL;
