@@ -35,21 +35,24 @@ void ubp_dn_spread_free(ubp_dn_spread *s)
 
 typedef struct lines {
     const ubp_dn_spread *s;
-    const float *c;    /* [pixels][taps][M] */
-    const float *bias; /* [M] or NULL */
-    float *dst;        /* [out...][M] */
+    const float *c;   /* [pixels][taps][M] */
+    const char *bias; /* [M] floats, perhaps not aligned, or NULL */
+    float *dst;       /* [out...][M] */
 } lines;
 
 /* n pixels of `run` floats each, `step` apart, behind one another; the bias to each M of them. */
 static void spread_line(float *dst, const float *src, int64_t n, int64_t run, int64_t step,
-                        const float *bias, int64_t m)
+                        const char *bias, int64_t m)
 {
     for (int64_t i = 0; i < n; i++, dst += run, src += step) {
         if (!bias)
             memcpy(dst, src, (size_t)run * sizeof *dst);
         for (int64_t k = 0; bias && k < run; k += m)
-            for (int64_t j = 0; j < m; j++)
-                dst[k + j] = src[k + j] + bias[j];
+            for (int64_t j = 0; j < m; j++) {
+                float b;
+                memcpy(&b, bias + (size_t)j * sizeof b, sizeof b);
+                dst[k + j] = src[k + j] + b;
+            }
     }
 }
 
