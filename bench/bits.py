@@ -20,9 +20,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 BATCH = 8
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-NETWORKS = ["resnet50", "mobilenetv2", "unet", "vit", "encoder", "lstm", "conv"]
+NETWORKS = ["resnet50", "mobilenetv2", "lstm", "conv"]
 # Every layer, every way, would take hours for these.
-OUTPUTS_ONLY = ["resnet50", "mobilenetv2", "unet", "vit", "encoder"]
+OUTPUTS_ONLY = ["resnet50", "mobilenetv2"]
 TRAINED = ["digits_lenet", "digits_vit", "shapes_mobilenet", "shapes_resnet", "superres_espcn",
            "digits_lenet_dynquant"]
 ENGINES = ["torch", "onnxruntime", "openvino"]
