@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fast_case.h"
+#include "ops/onednn/onednn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,6 +174,37 @@ static void test_random(void **unused)
     }
 }
 
+/* Whether a process may use one core of a machine or all of them moves no bit. */
+static void test_cores(void **unused)
+{
+    static const int cores[] = {1, 2, 3, 8, 32};
+    (void)unused;
+    fc_seed(5);
+    for (int i = 0; i < 10; i++) {
+        shape s;
+        fast_case c;
+        int64_t count, again;
+        random_shape(&s);
+        make(&c, &s, 4, 1 + fc_random(4), true);
+        const fast_run r = {.threads = 2};
+        float *y = fc_fast(&c, session, &r, &count);
+        for (int k = 0; y && k < UBP_COUNT(cores); k++) {
+            ubp_onednn *other;
+            assert_int_equal(ubp_onednn_new(&other, NULL), UB_OK);
+            other->cores = cores[k];
+            float *z = fc_fast(&c, other, &r, &again);
+            assert_non_null(z);
+            assert_int_equal(count, again);
+            if (memcmp(y, z, (size_t)count * sizeof *y) != 0)
+                fail_msg("%s: other bits for %d cores", c.text, cores[k]);
+            free(z);
+            ubp_onednn_free(other);
+        }
+        free(y);
+        fc_end(&c);
+    }
+}
+
 /* NaN and infinities go through a fused activation as through a separate one. */
 static void test_not_finite(void **unused)
 {
@@ -222,9 +254,13 @@ static void test_declined(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resnet50),           cmocka_unit_test(test_mobilenet_vit_lenet),
-        cmocka_unit_test(test_one_and_three_dims), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_not_finite),         cmocka_unit_test(test_declined),
+        cmocka_unit_test(test_resnet50),
+        cmocka_unit_test(test_mobilenet_vit_lenet),
+        cmocka_unit_test(test_one_and_three_dims),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_cores),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_declined),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -29,10 +29,18 @@ dnnl_status_t ubp_dn_reorder_new(dnnl_primitive_t *out, dnnl_engine_t engine, ub
 
 static bool is_any(const ubp_dn_operand *o)
 {
+    if (o->block)
+        return false;
     for (int64_t i = 0; i < o->rank; i++)
         if (o->strides[i] != 0)
             return false;
     return true;
+}
+
+/* Images in blocks of UBP_DN_BLOCK channels. */
+static dnnl_format_tag_t blocks(const ubp_dn_operand *o)
+{
+    return o->rank == 3 ? dnnl_nCw8c : o->rank == 4 ? dnnl_nChw8c : dnnl_nCdhw8c;
 }
 
 /* The name of the implementation that a descriptor stands for. */
@@ -154,6 +162,8 @@ dnnl_status_t ubp_dn_desc_new(ubp_dn_desc *out, const ubp_dn_operand *o)
     if (is_any(o))
         return dnnl_memory_desc_create_with_tag(out, (int)o->rank, dims, dnnl_f32,
                                                 dnnl_format_tag_any);
+    if (o->block)
+        return dnnl_memory_desc_create_with_tag(out, (int)o->rank, dims, dnnl_f32, blocks(o));
     return dnnl_memory_desc_create_with_strides(out, (int)o->rank, dims, dnnl_f32, strides);
 }
 
@@ -218,9 +228,10 @@ dnnl_status_t ubp_dn_desc_new(ubp_dn_desc *out, const ubp_dn_operand *o)
     *out = ubp_malloc(sizeof **out);
     if (!*out)
         return dnnl_out_of_memory;
+    dnnl_format_tag_t tag = o->block ? blocks(o) : dnnl_format_tag_any;
     dnnl_status_t st =
-        is_any(o)
-            ? dnnl_memory_desc_init_by_tag(*out, (int)o->rank, dims, dnnl_f32, dnnl_format_tag_any)
+        o->block || is_any(o)
+            ? dnnl_memory_desc_init_by_tag(*out, (int)o->rank, dims, dnnl_f32, tag)
             : dnnl_memory_desc_init_by_strides(*out, (int)o->rank, dims, dnnl_f32, strides);
     if (st != dnnl_success) {
         ubp_free(*out);

@@ -173,18 +173,108 @@ static ub_status pick_threads(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t 
         spec->threads = threads;
         UBP_TRY(sum ? pick_with_sum(f, spec, macs, call) : pick(f, spec, macs, call));
         if (f->prim->scratch_bytes <= most || threads <= 2)
-            return UB_OK;
+            return ubp_dn_fit_cores(f, takes_any, call);
         ubp_dn_prim_release(f->d, f->prim);
         f->prim = NULL;
     }
 }
 
-static size_t bytes_of(const ubp_dn_operand *o)
+static int64_t count_of(const ubp_dn_operand *o)
 {
-    size_t n = sizeof(float);
+    int64_t n = 1;
     for (int64_t i = 0; i < o->rank; i++)
-        n *= (size_t)o->dims[i]; /* fits: the extent was checked */
+        n *= o->dims[i]; /* fits: the extent was checked */
     return n;
+}
+
+/* Before AVX-512 a kernel takes 8 channels of many pixels at a time. In an image of channels-last
+ * these lie far apart, often in the same few sets of the cache; with much work a value it pays to
+ * bring the image to blocks of 8 channels and the result back. */
+static ub_status pick_blocks(ubp_fast *f, int64_t macs, const ubp_call *call)
+{
+    enum { MACS = 128 };
+    ubp_dn_spec with = f->prim->spec;
+    ubp_dn_prim *blocked = NULL;
+    const bool window = with.kernel[0] > 1 || with.kernel[1] > 1 || with.kernel[2] > 1;
+    if (!(begins(f->prim->name, "jit:avx2") || begins(f->prim->name, "jit:sse41")) || !window ||
+        with.sum || f->light || f->weights_shape.rank != with.src.rank || with.src.dims[0] != 1 ||
+        with.src.dims[1] % UBP_DN_BLOCK || with.dst.dims[1] % UBP_DN_BLOCK ||
+        macs / MACS < count_of(&with.src) + count_of(&with.dst))
+        return UB_OK;
+    with.src.block = with.dst.block = UBP_DN_BLOCK;
+    ub_status st = ubp_dn_prim_get(&blocked, f->d, &with, takes_any, call);
+    if (st != UB_OK)
+        return st == UBP_DECLINED ? UB_OK : st;
+    if (strcmp(blocked->name, f->prim->name) == 0) {
+        ubp_dn_prim *other = f->prim;
+        f->prim = blocked;
+        blocked = other;
+        f->blocked = true;
+    }
+    ubp_dn_prim_release(f->d, blocked);
+    return UB_OK;
+}
+
+/* Samples of so little work that calls would cost as much: one call for the whole batch, where the
+ * kernel adds in one chain, as it must with a single block of input channels. */
+static ub_status pick_whole(ubp_fast *f, int64_t n, const ubp_call *call)
+{
+    enum { BLOCK = 16 };
+    ubp_dn_spec with = f->prim->spec;
+    ubp_dn_prim *whole = NULL;
+    const int64_t src = count_of(&with.src), dst = count_of(&with.dst);
+    const bool one_block = with.src.dims[1] <= BLOCK && begins(f->prim->name, "jit:avx512");
+    if (!f->light || f->serial || n < 2 || !(one_block || ubp_dn_one_chain(f->prim)) ||
+        n > INT32_MAX / (src > dst ? src : dst))
+        return UB_OK;
+    with.src.dims[0] = with.dst.dims[0] = n;
+    with.threads = f->d->cores;
+    ub_status st = ubp_dn_prim_get(&whole, f->d, &with, one_block ? takes_jit : takes_any, call);
+    if (st != UB_OK)
+        return st == UBP_DECLINED ? UB_OK : st;
+    if (strcmp(whole->name, f->prim->name) == 0 &&
+        dnnl_memory_desc_equal(whole->weights, f->prim->weights)) {
+        ubp_dn_prim *other = f->prim;
+        f->prim = whole;
+        whole = other;
+        f->light = false;
+    }
+    ubp_dn_prim_release(f->d, whole);
+    return UB_OK;
+}
+
+/* The primitive, and how it is run over the batch. */
+static ub_status pick_all(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t macs,
+                          const ubp_call *call)
+{
+    const ub_tensor *x = call->in[0];
+    UBP_TRY(pick_threads(f, spec, sum, macs, call));
+    UBP_TRY(pick_blocks(f, macs, call));
+    if (!in_planes(x) && spec->src.dims[0] == 1)
+        UBP_TRY(pick_whole(f, x->dims[0], call));
+    return f->n_posts > 0 ? pick_acting(f, &f->posts[0], call) : UB_OK;
+}
+
+static void fill_items(ubp_fast *f, const ub_tensor *x, ub_tensor *want)
+{
+    const ubp_dn_spec *spec = &f->prim->spec;
+    f->run = ubp_dn_run_items;
+    f->items = x->dims[0] / spec->src.dims[0];
+    f->src_item = (size_t)count_of(&spec->src) * sizeof(float);
+    f->dst_item = (size_t)count_of(&spec->dst) * sizeof(float);
+    f->post_count = count_of(&spec->dst);
+    f->constant = true;
+    if (f->blocked) {
+        f->src_bytes = f->src_item;
+        f->dst_bytes = f->dst_item;
+    }
+    if (spec->src.dims[0] == 1 && in_planes(x)) {
+        f->interleave = x->dims[1];
+        f->plane = ub_tensor_count(x) / x->dims[0] / x->dims[1];
+        f->src_bytes = f->src_item;
+    } else {
+        ubp_dn_channels_last(want);
+    }
 }
 
 ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
@@ -216,23 +306,8 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
     memset(spec.weights.strides, 0, sizeof spec.weights.strides);
     if (bias)
         spec.bias = (ubp_dn_operand){.rank = 1, .dims = {w->dims[0]}, .strides = {1}};
-    UBP_TRY(pick_threads(f, &spec, sum, work(&win, w), call));
-    if (f->n_posts > 0)
-        UBP_TRY(pick_acting(f, &f->posts[0], call));
-
-    f->run = ubp_dn_run_items;
-    f->items = x->dims[0] / at_once;
-    f->src_item = bytes_of(&spec.src);
-    f->dst_item = bytes_of(&spec.dst);
-    f->post_count = (int64_t)(f->dst_item / sizeof(float));
-    f->constant = true;
-    if (at_once == 1 && in_planes(x)) {
-        f->interleave = x->dims[1];
-        f->plane = ub_tensor_count(x) / x->dims[0] / x->dims[1];
-        f->interleave_bytes = f->src_item;
-    } else {
-        ubp_dn_channels_last(&r->want[0]);
-    }
+    UBP_TRY(pick_all(f, &spec, sum, work(&win, w), call));
+    fill_items(f, x, &r->want[0]);
     r->want[1] = plain;
     if (bias)
         ubp_tensor_set_strides(&r->want[2]);

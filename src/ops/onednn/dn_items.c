@@ -4,7 +4,8 @@
  * go side by side, one thread each; what is left over is shared by all threads, a sample at a time.
  * Both use the same primitive, so a sample's bits do not depend on which it was.
  *
- * A source of few channels in planes, as pictures come, is brought to channels-last on the way.
+ * A source of few channels in planes, as pictures come, is brought to channels-last on the way, and
+ * where the primitive works on blocks of channels, to and from these.
  */
 #include "ops/onednn/onednn.h"
 
@@ -59,6 +60,7 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
     char *own = it->scratch + (size_t)k * f->slot_bytes;
     char *src = (char *)it->call->in[0]->data + (size_t)i * f->src_item;
     char *dst = (char *)it->call->out[0]->data + (size_t)i * f->dst_item;
+    char *result = f->blocked ? own + f->src_bytes : dst;
     if (f->interleave) {
         planes p = {.dst = (float *)(void *)own,
                     .src = (const float *)(const void *)src,
@@ -66,16 +68,24 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
                     .plane = f->plane};
         ubp_parallel(threads, f->plane, GRAIN, interleave_part, &p);
         src = own;
+    } else if (f->blocked) {
+        const ubp_dn_image image = ubp_dn_image_of(&it->prim->spec.src);
+        ubp_dn_to_blocks((float *)(void *)own, (const float *)(const void *)src, &image, threads);
+        src = own;
     }
     dnnl_status_t st = dnnl_memory_set_data_handle(slot->src, src);
     if (st == dnnl_success)
-        st = dnnl_memory_set_data_handle(slot->dst, dst);
+        st = dnnl_memory_set_data_handle(slot->dst, result);
     if (st == dnnl_success && slot->scratch)
-        st = dnnl_memory_set_data_handle(slot->scratch, own + f->interleave_bytes);
+        st = dnnl_memory_set_data_handle(slot->scratch, own + f->src_bytes + f->dst_bytes);
     if (st == dnnl_success)
         st = ubp_dn_execute(f, it->prim, slot, f->serial ? 1 : threads);
     if (st != dnnl_success)
         return st == dnnl_out_of_memory ? UB_ERR_MEMORY : UB_ERR_INTERNAL;
+    if (f->blocked) {
+        const ubp_dn_image image = ubp_dn_image_of(&it->prim->spec.dst);
+        ubp_dn_from_blocks((float *)(void *)dst, (const float *)(void *)result, &image, threads);
+    }
     return ubp_dn_run_posts(f, it->call, it->prim == f->acting, dst, f->post_count, threads);
 }
 

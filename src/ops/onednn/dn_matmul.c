@@ -310,6 +310,7 @@ static ub_status as_convolution(ubp_fast *f, const product *p, const ubp_call *c
         spec.bias = (ubp_dn_operand){.rank = 1, .dims = {n}, .strides = {1}};
     f->constant = true;
     UBP_TRY(pick_rows(f, &spec, a.dims[0], k, n, call));
+    UBP_TRY(ubp_dn_fit_cores(f, takes_chain, call));
     ubp_tensor_set_strides(call->out[0]);
     return UB_OK;
 }

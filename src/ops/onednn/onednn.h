@@ -22,6 +22,7 @@
 enum {
     UBP_DN_THREADS = 32,
     UBP_DN_WINDOW_THREADS = 16,
+    UBP_DN_BLOCK = 8, /* channels of a block */
     UBP_DN_SPATIAL = 3,
     UBP_DN_RANK = 6,
     UBP_DN_NAME = 64
@@ -56,7 +57,8 @@ typedef enum ubp_dn_kind {
 
 /* A float32 operand. Strides count elements; all zero: as the primitive likes it. */
 typedef struct ubp_dn_operand {
-    int64_t rank; /* 0: none */
+    int64_t rank;  /* 0: none */
+    int64_t block; /* UBP_DN_BLOCK: an image in blocks of channels, whatever strides say; or 0 */
     int64_t dims[UBP_DN_RANK], strides[UBP_DN_RANK];
 } ubp_dn_operand;
 
@@ -160,8 +162,10 @@ struct ubp_fast {
     bool light;                /* too little work in an item to share it between threads */
     int64_t interleave;        /* channels to bring from planes to channels-last; 0: none */
     int64_t plane;             /* pixels of a plane */
+    bool blocked;              /* the primitive wants and gives images in blocks of channels */
     size_t slot_bytes;         /* of scratch memory for each thread */
-    size_t interleave_bytes;   /* of them, for the interleaved source */
+    size_t src_bytes;          /* of them, for the source in another layout */
+    size_t dst_bytes;          /* and for the result in blocks */
     int team;                  /* slots that scratch has room for */
     ubp_dn_operand weights_shape;
     bool constant; /* weights are packed on the first run, else they lie as the primitive wants */
@@ -187,6 +191,11 @@ ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, v
                            int64_t count, int threads);
 /* The primitive of this run: the one with the first post inside, unless the run is careful. */
 ubp_dn_prim *ubp_dn_prim_now(const ubp_fast *f, const ubp_call *call);
+/* Puts in the place of f->prim one that is made for the threads of this machine, if f->prim is of a
+ * family where that moves no sum. */
+ub_status ubp_dn_fit_cores(ubp_fast *f, bool (*takes)(const char *name), const ubp_call *call);
+/* Adds each output up in one chain, whatever the batch and the threads. */
+bool ubp_dn_one_chain(const ubp_dn_prim *p);
 /* Runs the primitive p of f on slot's memory with at most `threads` threads. */
 dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_dn_slot *slot,
                              int threads);
@@ -197,6 +206,18 @@ bool ubp_dn_operand_of(ubp_dn_operand *o, const ub_tensor *t);
 bool ubp_dn_operand_of_image(ubp_dn_operand *o, const ub_tensor *t);
 /* Sets t's strides to channels-last without gaps; dims are (N, C, ...). */
 void ubp_dn_channels_last(ub_tensor *t);
+
+/* dn_block.c: one image between pixels of all channels and blocks of channels. */
+typedef struct ubp_dn_image {
+    int64_t channels; /* a multiple of UBP_DN_BLOCK */
+    int64_t pixels;
+} ubp_dn_image;
+/* dst[channels / 8][pixels][8] = src[pixels][channels] */
+void ubp_dn_to_blocks(float *dst, const float *src, const ubp_dn_image *image, int threads);
+/* dst[pixels][channels] = src[channels / 8][pixels][8] */
+void ubp_dn_from_blocks(float *dst, const float *src, const ubp_dn_image *image, int threads);
+/* One sample's image in operand o. */
+ubp_dn_image ubp_dn_image_of(const ubp_dn_operand *o);
 
 /* ---- one file an operator
  * ------------------------------------------------------------------------ */
