@@ -507,7 +507,8 @@ UB_API const ub_inner *ub_summary_inner(const ub_summary *sum, int i);
 /* Ops in the model that this library does not know, one line ("Foo (domain, opset 3)"), or "". */
 UB_API const char *ub_model_unsupported(const ub_model *m);
 
-/* One step of the last run, for finding where the time goes. */
+/* One step of the last run, for finding where the time goes. A large batch may run in blocks of
+ * samples: figures are then of all blocks together. */
 typedef struct ub_step {
     const char *name;   /* node name */
     const char *op;     /* "Conv+Relu" */

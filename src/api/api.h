@@ -53,6 +53,7 @@ struct ub_session {
     ubp_arena strings; /* of the run that goes on */
     ubp_text note;
     bool profile;
+    int64_t block, blocks; /* the block that runs, of how many; 0 of 0 outside of blocks */
     ub_session_counts counts;
     double *step_ms; /* [n_steps] of the last plan */
     ub_step *steps;
@@ -150,6 +151,10 @@ typedef struct ubp_batch_ask {
 
 ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
                               const ubp_batch_ask *ask, ub_error *err);
+/* micro.c: how many samples of a batch a run should take at a time, given its plan for all of them;
+ * 0: all. */
+int64_t ubp_micro_batch(const ubp_plan *p, const int32_t *values, int n_values, int64_t samples,
+                        int threads);
 /* How the session's runs are watched and bounded. */
 ubp_control ubp_session_control(ub_session *s);
 /* The values as items, whatever they are, for all samples; tap may be NULL. results: [n_values],

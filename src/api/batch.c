@@ -2,7 +2,8 @@
 /*
  * Values for some of the samples. A model with a free batch runs once, on just the asked rows. One
  * whose batch is fixed in the file runs block by block, the last block padded with its last sample;
- * so does `alone`, one sample at a time. The blocks' values are put together as one batch.
+ * so does `alone`, one sample at a time. The blocks' values are put together as one batch. Large
+ * batches run in blocks too, where that keeps values in the cache (micro.c).
  */
 #include "api/api.h"
 
@@ -82,6 +83,7 @@ typedef struct once {
     const int64_t *rows;
     int64_t count;
     bool plan_only;
+    int64_t *micro; /* set when blocks of so many samples should run instead; NULL: never */
     ub_error *err;
 } once;
 
@@ -95,9 +97,17 @@ static double gbyte_of(const ubp_plan_step *s)
     return n / 1e9;
 }
 
-/* Times of the last run, for ub_session_step(). */
+/* Times of the last run, for ub_session_step(); of all its blocks together. */
 static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
 {
+    if (s->block > 0 && s->n_steps == (int)p->n_steps) {
+        for (size_t i = 0; i < p->n_steps; i++) {
+            s->steps[i].ms += s->step_ms[i];
+            s->steps[i].gflop += p->steps[i].gflop;
+            s->steps[i].gbyte += gbyte_of(&p->steps[i]);
+        }
+        return UB_OK;
+    }
     ub_step *steps = ubp_calloc(p->n_steps + 1, sizeof *steps);
     if (!steps)
         return ubp_fail_memory(err, p->n_steps * sizeof *steps);
@@ -175,12 +185,20 @@ static size_t memory_left(const ub_session *s)
     return limit > s->kept.bytes ? limit - s->kept.bytes : limit > 0;
 }
 
+/* Of the block that runs, as a part of all. */
+static void progress(double done, void *session)
+{
+    const ub_session *s = session;
+    s->options.progress(s->blocks ? ((double)s->block + done) / (double)s->blocks : done,
+                        s->options.payload);
+}
+
 ubp_control ubp_session_control(ub_session *s)
 {
     return (ubp_control){.run = s->run,
                          .memory_limit = memory_left(s),
-                         .progress = s->options.progress,
-                         .payload = s->options.payload,
+                         .progress = s->options.progress ? progress : NULL,
+                         .payload = s,
                          .cache = &s->cache,
                          .workspaces = s->workspaces};
 }
@@ -210,11 +228,12 @@ static ub_status run_eager(ub_session *s, ub_tensor **results, ubp_samples *maps
 }
 
 /* The session's plan for the ask, made when there is none; counted. */
-static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, ub_error *err)
+static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, bool micro,
+                           ub_error *err)
 {
     const uint64_t before = s->cache.made;
     const double start = ubp_now_ms();
-    UBP_TRY(ubp_cache_plan(&s->cache, out, ask, s->onednn, err));
+    UBP_TRY(ubp_cache_plan(&s->cache, out, ask, s->onednn, micro, err));
     if (s->cache.made != before) {
         s->counts.plans++;
         s->counts.plan_ms += ubp_now_ms() - start;
@@ -252,6 +271,18 @@ static ub_status fill_given(const once *o, ubp_given *given, ub_tensor **taken,
     return UB_OK;
 }
 
+/* How many samples to run at a time instead; 0: all. */
+static int64_t find_micro(const once *o, ubp_cached *kept, const int32_t *values, int n_values)
+{
+    if (!kept->micro && kept->plan) {
+        const int64_t n =
+            ubp_micro_batch(kept->plan, values, n_values, o->count, o->s->run.threads);
+        if (n)
+            ubp_cache_forget(kept, n);
+    }
+    return kept->micro;
+}
+
 /* Runs the values from the given ones and from start. */
 static ub_status run_from(const once *o, ub_tensor **results, ubp_samples *maps,
                           const int32_t *values, int n_values, const ubp_start *start)
@@ -270,8 +301,10 @@ static ub_status run_from(const once *o, ub_tensor **results, ubp_samples *maps,
     ubp_control control = ubp_session_control(s);
     ubp_cached *kept = NULL;
     if (st == UB_OK)
-        st = find_plan(s, &kept, &ask, err);
-    if (st == UB_OK && !o->plan_only) {
+        st = find_plan(s, &kept, &ask, o->micro != NULL, err);
+    if (st == UB_OK && o->micro)
+        *o->micro = find_micro(o, kept, values, n_values);
+    if (st == UB_OK && !o->plan_only && !(o->micro && *o->micro)) {
         kept->in_use++;
         st = kept->plan ? run_plan(o, results, maps, kept->plan, &ask, &control)
                         : run_eager(s, results, maps, &ask, &control, err);
@@ -346,9 +379,15 @@ static ub_status run_keeping(const once *o, ub_tensor **results, ubp_samples *ma
 
 /* One run on `count` of the samples, those of rows when it is not NULL. */
 static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
-                          const ubp_batch_ask *b, const int64_t *rows, int64_t count, ub_error *err)
+                          const ubp_batch_ask *b, const int64_t *rows, int64_t count,
+                          int64_t *micro, ub_error *err)
 {
-    const once o = {.s = s, .rows = rows, .count = count, .plan_only = b->plan_only, .err = err};
+    const once o = {.s = s,
+                    .rows = rows,
+                    .count = count,
+                    .plan_only = b->plan_only,
+                    .micro = s->options.cache_bytes ? NULL : micro,
+                    .err = err};
     const ubp_start none = {0};
     if (s->options.cache_bytes == 0 || b->plan_only)
         return run_from(&o, results, maps, b->values, b->n_values, &none);
@@ -419,6 +458,7 @@ typedef struct blocks {
     ub_session *s;
     const ubp_batch_ask *ask;
     int64_t block, *rows; /* rows: [block] */
+    bool padded;          /* the last block has as many samples as the others */
     ub_tensor **parts;    /* [n_values] */
     ubp_samples *part_maps;
     ub_error *err;
@@ -428,18 +468,20 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
 {
     const ubp_batch_ask *ask = b->ask;
     int64_t valid = ask->count - at < b->block ? ask->count - at : b->block;
-    for (int64_t i = 0; i < b->block; i++) {
+    const int64_t n = b->padded ? b->block : valid;
+    for (int64_t i = 0; i < n; i++) {
         int64_t k = at + (i < valid ? i : valid - 1);
         b->rows[i] = ask->rows ? ask->rows[k] : k;
     }
-    ub_status st = run_once(b->s, b->parts, b->part_maps, ask, b->rows, b->block, b->err);
+    b->s->block = at / b->block;
+    ub_status st = run_once(b->s, b->parts, b->part_maps, ask, b->rows, n, NULL, b->err);
     for (int v = 0; v < ask->n_values && st == UB_OK && !ask->plan_only; v++) {
         const char *name = b->s->model->graph->values[ask->values[v]].name;
         if (at == 0) {
             maps[v] = b->part_maps[v];
-            st = make_whole(&results[v], &maps[v], b->parts[v], b->block, ask->count, name, b->err);
+            st = make_whole(&results[v], &maps[v], b->parts[v], n, ask->count, name, b->err);
         }
-        if (st == UB_OK && valid < b->block && b->part_maps[v].coupled)
+        if (st == UB_OK && valid < n && b->part_maps[v].coupled)
             st = ubp_fail(b->err, UB_ERR_SHAPE,
                           "the model's batch is fixed at %lld and '%s' mixes its samples: give a "
                           "multiple of %lld samples, not %lld",
@@ -447,7 +489,7 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
         if (st == UB_OK) /* the part dies below, what it points to must not */
             st = ubp_strings_keep(b->parts[v], &b->s->strings, b->err);
         if (st == UB_OK)
-            st = put_block(results[v], &maps[v], b->parts[v], b->block, at, valid, ask->count, name,
+            st = put_block(results[v], &maps[v], b->parts[v], n, at, valid, ask->count, name,
                            b->err);
     }
     for (int v = 0; v < ask->n_values; v++) {
@@ -458,21 +500,23 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
 }
 
 static ub_status run_blocks(ub_session *s, ub_tensor **results, ubp_samples *maps,
-                            const ubp_batch_ask *ask, int64_t block, ub_error *err)
+                            const ubp_batch_ask *ask, int64_t block, bool padded, ub_error *err)
 {
     if (ask->count == 0)
         return ubp_fail(err, UB_ERR_SHAPE,
                         "the batch is empty and the model runs in blocks of %lld",
                         (long long)block);
-    blocks b = {.s = s, .ask = ask, .block = block, .err = err};
+    blocks b = {.s = s, .ask = ask, .block = block, .padded = padded, .err = err};
     size_t n = (size_t)ask->n_values + 1, bytes;
     b.rows = ubp_mul_size((size_t)block, sizeof *b.rows, &bytes) ? ubp_malloc(bytes) : NULL;
     b.parts = ubp_calloc(n, sizeof *b.parts);
     b.part_maps = ubp_calloc(n, sizeof *b.part_maps);
     ub_status st = b.rows && b.parts && b.part_maps ? UB_OK : ubp_fail_memory(err, n);
     const int64_t end = ask->plan_only ? 1 : ask->count; /* all blocks have one plan */
+    s->blocks = (end + block - 1) / block;
     for (int64_t at = 0; at < end && st == UB_OK; at += block)
         st = one_block(&b, results, maps, at);
+    s->block = s->blocks = 0;
     for (int v = 0; v < ask->n_values && st == UB_OK; v++)
         st = ubp_strings_own(&results[v], err);
     for (int v = 0; v < ask->n_values && st != UB_OK; v++) {
@@ -490,10 +534,12 @@ static ub_status compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
 {
     int64_t fixed = s->model->fixed_batch;
     if (ask->alone && (fixed > 0 || ask->count > 0))
-        return run_blocks(s, results, maps, ask, fixed > 0 ? fixed : 1, err);
+        return run_blocks(s, results, maps, ask, fixed > 0 ? fixed : 1, true, err);
     if (fixed > 0 && (ask->rows || ask->count != fixed))
-        return run_blocks(s, results, maps, ask, fixed, err);
-    return run_once(s, results, maps, ask, ask->rows, ask->count, err);
+        return run_blocks(s, results, maps, ask, fixed, true, err);
+    int64_t micro = 0;
+    UBP_TRY(run_once(s, results, maps, ask, ask->rows, ask->count, &micro, err));
+    return micro ? run_blocks(s, results, maps, ask, micro, false, err) : UB_OK;
 }
 
 ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,

@@ -127,11 +127,11 @@ ub_status ubp_cache_facts(ubp_cache *c, ubp_cached **out, const ubp_ask *ask, ub
 }
 
 ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
-                         struct ubp_onednn *onednn, ub_error *err)
+                         struct ubp_onednn *onednn, bool micro, ub_error *err)
 {
     UBP_TRY(find_entry(c, out, ask, 1, err));
     ubp_cached *e = *out;
-    if (e->plan || e->facts)
+    if (e->plan || e->facts || (micro && e->micro))
         return UB_OK;
     c->made++;
     ubp_facts *facts;
@@ -143,4 +143,11 @@ ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
     if (st != UB_OK)
         entry_release(e);
     return st;
+}
+
+void ubp_cache_forget(ubp_cached *e, int64_t micro)
+{
+    ubp_plan_free(e->plan);
+    e->plan = NULL;
+    e->micro = micro;
 }

@@ -23,6 +23,7 @@ typedef struct ubp_cached {
     size_t key_len;
     ubp_facts *facts; /* NULL when there is a plan */
     ubp_plan *plan;   /* NULL when only facts were asked for, or when shapes hang on data */
+    int64_t micro;    /* samples to run at a time instead of all, see ubp_cache_forget(); 0: none */
     uint64_t used;    /* when it was last asked for */
     int in_use;       /* runs that need it now: it stays */
 } ubp_cached;
@@ -36,9 +37,12 @@ void ubp_cache_release(ubp_cache *c);
 /* The facts of the ask: found or made; they stay the cache's, until its next call or as long as
  * in_use is counted up. */
 ub_status ubp_cache_facts(ubp_cache *c, ubp_cached **out, const ubp_ask *ask, ub_error *err);
-/* The plan of the ask; (*out)->plan is NULL when shapes hang on data. */
+/* The plan of the ask; (*out)->plan is NULL when shapes hang on data, and, if micro may serve, when
+ * (*out)->micro is set. */
 ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
-                         struct ubp_onednn *onednn, ub_error *err);
+                         struct ubp_onednn *onednn, bool micro, ub_error *err);
+/* Of e's plan only this is left: `micro` samples at a time are to be run instead. */
+void ubp_cache_forget(ubp_cached *e, int64_t micro);
 
 /* ---- Running ----------------------------------------------------------------------------------
  */

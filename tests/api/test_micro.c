@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Large batches that run a few samples at a time: that they do, counted in steps, and that each
+ * sample has the bits it has alone, the last and smaller block's too.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "unbatch.h"
+
+#define MODEL UB_TEST_DATA "/../examples/digits/digits.onnx"
+
+enum { SAMPLES = 301 };
+
+static void ok(ub_status st, const ub_error *err)
+{
+    if (st != UB_OK)
+        fail_msg("%d: %s", st, err->message);
+}
+
+typedef struct watch {
+    double last;
+    int calls;
+    bool back;
+} watch;
+
+static void look(double done, void *payload)
+{
+    watch *w = payload;
+    w->back = w->back || done < w->last;
+    w->last = done;
+    w->calls++;
+}
+
+static int64_t steps_of(const ub_session *s)
+{
+    ub_session_counts c = UB_SESSION_COUNTS_INIT;
+    ub_session_count(s, &c);
+    return c.steps;
+}
+
+static ub_tensor *get(ub_session *s, const char *what)
+{
+    ub_tensor *t;
+    ub_error err;
+    ok(ub_get(&t, s, what, &err), &err);
+    return t;
+}
+
+/* Sample i of the whole, and alone. */
+static void compare(ub_session *s, const ub_tensor *whole, int64_t i)
+{
+    ub_tensor row;
+    char what[32];
+    ub_error err;
+    snprintf(what, sizeof what, "fc2[%lld]", (long long)i);
+    ub_tensor *alone = get(s, what), *copy;
+    ok(ub_tensor_at(&row, whole, i, &err), &err);
+    ok(ub_tensor_copy(&copy, &row, &err), &err);
+    assert_int_equal(ub_tensor_count(copy), ub_tensor_count(alone));
+    assert_memory_equal(copy->data, alone->data, (size_t)ub_tensor_count(copy) * sizeof(float));
+    ub_tensor_free(copy);
+    ub_tensor_free(alone);
+}
+
+static void check(const ub_model *m, const ub_tensor *x, int threads)
+{
+    ub_session *s;
+    ub_error err;
+    watch w = {0};
+    ub_session_options o = UB_SESSION_OPTIONS_INIT;
+    o.threads = threads;
+    o.progress = look;
+    o.payload = &w;
+    ok(ub_session_new(&s, m, &o, &err), &err);
+    ok(ub_session_set(s, NULL, x, &err), &err);
+    ub_tensor_free(get(s, "fc2[0]"));
+    const int64_t once = steps_of(s);
+    w = (watch){0};
+    ub_tensor *whole = get(s, "fc2");
+    const int64_t blocks = (steps_of(s) - once) / once;
+    assert_true(blocks > 4 && blocks < SAMPLES);
+    assert_int_equal(w.calls, blocks * once);
+    assert_false(w.back);
+    assert_true(w.last == 1);
+    assert_int_equal(whole->dims[0], SAMPLES);
+    for (int64_t i = 0; i < SAMPLES; i += i < 8 || i > SAMPLES - 8 ? 1 : 29)
+        compare(s, whole, i);
+    ub_tensor_free(whole);
+    /* Wanted values that are most of the memory are not put together from blocks. */
+    const int64_t before = steps_of(s);
+    ub_tensor_free(get(s, "conv1"));
+    assert_true(steps_of(s) - before < blocks);
+    ub_session_free(s);
+}
+
+static void test_blocks(void **unused)
+{
+    (void)unused;
+    ub_model *m;
+    ub_tensor *x;
+    ub_error err;
+    const int64_t dims[] = {SAMPLES, 1, 28, 28};
+    ok(ub_open(&m, MODEL, &err), &err);
+    ok(ub_tensor_random_normal(&x, 4, dims, 7, &err), &err);
+    for (int threads = 1; threads <= 3; threads++)
+        check(m, x, threads);
+    ub_tensor_free(x);
+    ub_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blocks)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
