@@ -16,7 +16,6 @@
 enum {
     UBP_PT2_MAX_DEPTH = 16, /* graphs inside graphs */
     UBP_PT2_MAX_CHAIN = 64, /* views of views */
-    UBP_PT2_MAX_STACK = 64, /* modules inside modules */
     UBP_PT2_MAX_LIST = 256  /* integers in a list of an operator's argument */
 };
 

@@ -154,9 +154,8 @@ static ub_status read_stacks(finder *f)
         return UB_ERR_MEMORY;
     for (size_t c = 0; c < p->n_calls; c++) {
         int32_t parent = -1;
-        int depth = 0;
         f->stack_at[c] = f->n_stack;
-        for (const char *s = p->calls[c].stack; s && *s && depth < UBP_PT2_MAX_STACK; depth++) {
+        for (const char *s = p->calls[c].stack; s && *s;) {
             const char *end = strchr(s, ';');
             const size_t n = end ? (size_t)(end - s) : strlen(s);
             UBP_TRY(push_entry(f, s, n, &parent, c));

@@ -97,10 +97,27 @@ def check(unbatch, name, folder):
     return len(names)
 
 
+def check_deep(unbatch, folder, depth=80):
+    """The innermost of many modules inside modules has its name and its values."""
+    inner = nn.Linear(4, 6)
+    net = inner
+    for _ in range(depth):
+        net = nn.Sequential(net, nn.Tanh())
+    x, seen = torch.randn(BATCH, 4), {}
+    program = torch.export.export(net.eval(), (x,))
+    torch.export.save(program, folder / "m.pt2")
+    np.save(folder / "x.npy", x.numpy())
+    inner.register_forward_hook(lambda _, args, out: seen.update(out=out.detach().numpy()))
+    net(x)
+    have, = get(unbatch, folder, [".".join(["0"] * depth)])
+    np.testing.assert_allclose(have, seen["out"], rtol=1e-4, atol=1e-5, err_msg="deep")
+
+
 def main():
     warnings.filterwarnings("ignore")
     folder = pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
+    check_deep(sys.argv[1], folder)
     return 0 if all(check(sys.argv[1], name, folder) > 2 for name in PROGRAMS) else 1
 
 
