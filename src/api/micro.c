@@ -50,9 +50,14 @@ int64_t ubp_micro_batch(const ubp_plan *p, const int32_t *values, int n_values, 
         add(&t, p, p->steps[i].in, p->steps[i].n_in);
         add(&t, p, p->steps[i].out, p->steps[i].n_out);
     }
-    for (int64_t n = team; n <= samples / 2; n += team)
-        if (t.weights <= share * t.values / (double)samples * (double)n &&
-            (double)p->arena_bytes / (double)samples * (double)n >= (double)block)
-            return n;
-    return 0;
+    int64_t least = 0;
+    for (int64_t n = team; n <= samples / 2 && (!least || n <= 2 * least); n += team) {
+        const bool fits = t.weights <= share * t.values / (double)samples * (double)n &&
+                          (double)p->arena_bytes / (double)samples * (double)n >= (double)block;
+        if (fits && samples % n == 0)
+            return n; /* a smaller last block would take a plan of its own */
+        if (fits && !least)
+            least = n;
+    }
+    return least;
 }

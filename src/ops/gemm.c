@@ -6,6 +6,9 @@
 #include "ops/gemm.h"
 
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 /* The loops run on wider vectors where the processor has them. The bits stay: the compiler may not
  * contract a*b+c, and lanes are independent. Not with sanitizers, which do not know ifuncs. */
@@ -23,9 +26,10 @@ typedef double vec_f64 __attribute__((vector_size(32)));
 typedef uint32_t vec_u32 __attribute__((vector_size(32)));
 typedef uint64_t vec_u64 __attribute__((vector_size(32)));
 
-#define GEMM_T      float
-#define GEMM_V      vec_f32
-#define GEMM_(name) f32_##name
+#define GEMM_ADD(s, b, a) ((s) += (b) * (a))
+#define GEMM_T            float
+#define GEMM_V            vec_f32
+#define GEMM_(name)       f32_##name
 #include "ops/gemm_typed.h"
 
 #define GEMM_T      double
@@ -43,6 +47,23 @@ typedef uint64_t vec_u64 __attribute__((vector_size(32)));
 #define GEMM_(name) u64_##name
 #include "ops/gemm_typed.h"
 
+/* float32 with one rounding for a multiplication and its addition: not for reference sessions,
+ * whose bits are the same on every processor. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define GEMM_FMA 1
+#undef GEMM_ADD
+#undef GEMM_CLONES
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#define GEMM_ADD(s, b, a) ((s) = (vec_f32)_mm256_fmadd_ps((b), _mm256_set1_ps(a), (s)))
+#define GEMM_CLONES
+#define GEMM_T      float
+#define GEMM_V      vec_f32
+#define GEMM_(name) fma_##name
+#include "ops/gemm_typed.h"
+#pragma GCC pop_options
+#endif
+
 _Static_assert((int)f32_COLS == (int)UBP_GEMM_NR && 2 * (int)f64_COLS == (int)UBP_GEMM_NR,
                "pack functions rely on the width of a panel");
 
@@ -57,6 +78,7 @@ typedef struct tiling {
     int64_t columns; /* of a panel */
     int64_t panels;  /* in n */
     int64_t blocks;  /* of rows in m */
+    bool fma;
 } tiling;
 
 static void run_tile(const tiling *t, int64_t index)
@@ -72,6 +94,12 @@ static void run_tile(const tiling *t, int64_t index)
         job->locate(job, item, &g);
     switch (job->dtype) {
     case UB_F32:
+#ifdef GEMM_FMA
+        if (t->fma) {
+            fma_tile(&g, m0, m1, n0);
+            break;
+        }
+#endif
         f32_tile(&g, m0, m1, n0);
         break;
     case UB_F64:
@@ -98,6 +126,10 @@ void ubp_gemm_run(const ubp_run *run, const ubp_gemm_job *job)
     enum { WORTH = 1 << 16 }; /* multiplications that pay for waking a thread */
     const ubp_gemm *g = &job->gemm;
     tiling t = {.job = job};
+#ifdef GEMM_FMA
+    t.fma = run->onednn && job->dtype == UB_F32 && __builtin_cpu_supports("avx2") &&
+            __builtin_cpu_supports("fma");
+#endif
     t.columns = ub_dtype_size(job->dtype) == 8 ? UBP_GEMM_NR / 2 : UBP_GEMM_NR;
     if (g->m <= 0 || g->n <= 0 || job->items <= 0)
         return;

@@ -5,8 +5,10 @@
  *
  * The order of additions of one element of C depends on K alone: k runs upwards within blocks of
  * UBP_GEMM_KB, each block is summed from zero on its own, and the sums of the blocks are added in
- * order. It does not depend on the number of rows or columns, on where the element lies, or on
- * threads. This carries the bitwise promise for every reference kernel built on it.
+ * order. Unless the session is one of reference kernels, float32 rounds a product and its addition
+ * once where the processor can. The order does not depend on the number of rows or columns, on
+ * where the element lies, or on threads. This carries the bitwise promise for every reference
+ * kernel built on it.
  */
 #ifndef UBP_GEMM_H
 #define UBP_GEMM_H

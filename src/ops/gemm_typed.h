@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One element type's share of gemm.c, which includes this file once a type: GEMM_T is the element,
- * GEMM_V a vector of 32 bytes of it, GEMM_(name) gives the functions their names.
+ * GEMM_V a vector of 32 bytes of it, GEMM_ADD(s, b, a) adds the vector b times the element a to s,
+ * GEMM_(name) gives the functions their names.
  *
  * A tile is up to UBP_GEMM_ROWS rows by one panel of columns. Vectors are used for speed only:
  * every lane does the same scalar sum.
@@ -40,14 +41,14 @@ GEMM_INLINE void GEMM_(rows4)(const GEMM_T *a, int64_t a_row, int64_t a_col, con
         GEMM_V b0, b1;
         memcpy(&b0, b + k * ldb, sizeof b0);
         memcpy(&b1, b + k * ldb + GEMM_(LANES), sizeof b1);
-        s00 += b0 * a[k * a_col];
-        s01 += b1 * a[k * a_col];
-        s10 += b0 * a1[k * a_col];
-        s11 += b1 * a1[k * a_col];
-        s20 += b0 * a2[k * a_col];
-        s21 += b1 * a2[k * a_col];
-        s30 += b0 * a3[k * a_col];
-        s31 += b1 * a3[k * a_col];
+        GEMM_ADD(s00, b0, a[k * a_col]);
+        GEMM_ADD(s01, b1, a[k * a_col]);
+        GEMM_ADD(s10, b0, a1[k * a_col]);
+        GEMM_ADD(s11, b1, a1[k * a_col]);
+        GEMM_ADD(s20, b0, a2[k * a_col]);
+        GEMM_ADD(s21, b1, a2[k * a_col]);
+        GEMM_ADD(s30, b0, a3[k * a_col]);
+        GEMM_ADD(s31, b1, a3[k * a_col]);
     }
     sum[0][0] = s00, sum[0][1] = s01, sum[1][0] = s10, sum[1][1] = s11;
     sum[2][0] = s20, sum[2][1] = s21, sum[3][0] = s30, sum[3][1] = s31;
@@ -61,8 +62,8 @@ GEMM_INLINE void GEMM_(rows1)(const GEMM_T *a, int64_t a_col, const GEMM_T *b, i
         GEMM_V b0, b1;
         memcpy(&b0, b + k * ldb, sizeof b0);
         memcpy(&b1, b + k * ldb + GEMM_(LANES), sizeof b1);
-        s0 += b0 * a[k * a_col];
-        s1 += b1 * a[k * a_col];
+        GEMM_ADD(s0, b0, a[k * a_col]);
+        GEMM_ADD(s1, b1, a[k * a_col]);
     }
     sum[0] = s0, sum[1] = s1;
 }

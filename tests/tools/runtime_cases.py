@@ -387,7 +387,8 @@ def products(ms):
     ms("MatMulNBits", [normal(5, 40), ints(0, 256, 6, 2, 16, dtype="uint8"), np.abs(normal(6, 2)), None, None, normal(6)],
        N=6, K=40, bits=4, block_size=32)
     for dtype, low, high in (("uint8", 0, 256), ("int8", -128, 128)):
-        weights = ints(low, high, 7, 5, dtype=dtype)
+        # onnxruntime adds pairs of products in 16 bits on processors before VNNI: larger int8 weights saturate there.
+        weights = ints(max(low, -64), 64 if low else high, 7, 5, dtype=dtype)
         ms("DynamicQuantizeMatMul", [normal(3, 4, 7), weights, scale(0.03), np.array(3, dtype), normal(5)])
         ms("DynamicQuantizeMatMul", [normal(4, 7), weights, np.abs(normal(5)), ints(low, high, 5, dtype=dtype)])
 
