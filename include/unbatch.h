@@ -389,7 +389,8 @@ typedef struct ub_session_options {
         sizeof(ub_session_options), 0, 0, false, false, (const volatile int *)0, 0, (void *)0, 0   \
     }
 
-/* options NULL: the defaults. The model must outlive the session. */
+/* options NULL: the defaults. The model must outlive the session. A session keeps the memory of
+ * large tensors that were freed for its next results, at most what one request had in use. */
 UB_API ub_status ub_session_new(ub_session **out, const ub_model *m,
                                 const ub_session_options *options, ub_error *err);
 UB_API void ub_session_free(ub_session *s);

@@ -47,6 +47,7 @@ struct ub_session {
     ubp_cache cache;
     ubp_keeper kept;                           /* with cache_bytes */
     ubp_workspace workspaces[UBP_MAX_NESTING]; /* of the model's graph, then of bodies in it */
+    ubp_pool *pool;                            /* of the results' buffers */
     ubp_arena scratch;
     struct ubp_onednn *onednn;
     ubp_run run;

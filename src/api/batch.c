@@ -200,7 +200,8 @@ ubp_control ubp_session_control(ub_session *s)
                          .progress = s->options.progress ? progress : NULL,
                          .payload = s,
                          .cache = &s->cache,
-                         .workspaces = s->workspaces};
+                         .workspaces = s->workspaces,
+                         .pool = s->pool};
 }
 
 /* Step by step: what comes out are items, and here they must be tensors. */
@@ -398,16 +399,32 @@ static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
     return run_keeping(&o, results, maps, b);
 }
 
+/* A new tensor in the session's memory; strings begin as none. */
+static ub_status make_tensor(ub_tensor **out, ubp_pool *pool, ub_dtype dtype, int rank,
+                             const int64_t *dims, ub_error *err)
+{
+    if (dtype == UB_STRING)
+        return ub_tensor_new(out, dtype, rank, dims, err);
+    ub_tensor t;
+    UBP_TRY(ub_tensor_wrap(&t, NULL, dtype, rank, dims, err));
+    UBP_TRY(ubp_pool_buffer(&t.buffer, pool, ubp_tensor_bytes(&t), err));
+    t.data = t.buffer->data;
+    const ub_status st = ubp_tensor_handle(out, &t, err);
+    ubp_buffer_unref(t.buffer); /* the handle has its own reference */
+    return st;
+}
+
 /* A tensor for the whole of a value that comes in blocks of `block` samples. */
-static ub_status make_whole(ub_tensor **whole, ubp_samples *map, const ub_tensor *part,
-                            int64_t block, int64_t count, const char *name, ub_error *err)
+static ub_status make_whole(ub_tensor **whole, ubp_samples *map, ubp_pool *pool,
+                            const ub_tensor *part, int64_t block, int64_t count, const char *name,
+                            ub_error *err)
 {
     int64_t dims[UB_MAX_RANK + 1];
     memcpy(dims, part->dims, sizeof part->dims);
     int rank = part->rank;
     if (map->kind == UBP_SAMPLES_AXIS) {
         dims[map->axis] = map->outer * map->inner * count;
-        return ub_tensor_new(whole, part->dtype, rank, dims, err);
+        return make_tensor(whole, pool, part->dtype, rank, dims, err);
     }
     if (!map->coupled) { /* the same for every sample */
         return ubp_tensor_handle(whole, part, err);
@@ -423,7 +440,7 @@ static ub_status make_whole(ub_tensor **whole, ubp_samples *map, const ub_tensor
     dims[0] = count;
     *map = (ubp_samples){
         .kind = UBP_SAMPLES_AXIS, .axis = 0, .outer = 1, .inner = 1, .culprit = UBP_NO_NODE};
-    return ub_tensor_new(whole, part->dtype, rank + 1, dims, err);
+    return make_tensor(whole, pool, part->dtype, rank + 1, dims, err);
 }
 
 /* Puts `valid` samples of a block at sample `at` of the whole. */
@@ -479,7 +496,8 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
         const char *name = b->s->model->graph->values[ask->values[v]].name;
         if (at == 0) {
             maps[v] = b->part_maps[v];
-            st = make_whole(&results[v], &maps[v], b->parts[v], n, ask->count, name, b->err);
+            st = make_whole(&results[v], &maps[v], b->s->pool, b->parts[v], n, ask->count, name,
+                            b->err);
         }
         if (st == UB_OK && valid < n && b->part_maps[v].coupled)
             st = ubp_fail(b->err, UB_ERR_SHAPE,
@@ -547,6 +565,7 @@ ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *m
 {
     for (int i = 0; i < ask->n_values; i++)
         results[i] = NULL;
+    ubp_pool_round(s->pool);
     ub_status st = compute(s, results, maps, ask, err);
     for (int i = 0; i < ask->n_values && st != UB_OK; i++) {
         ub_tensor_free(results[i]);

@@ -69,6 +69,7 @@ ub_status ubp_session_items(ub_session *s, ubp_item **results, const int32_t *va
                         "values inside bodies and elements of lists are computed for one run of the"
                         " model: give %lld sample%s, not %lld",
                         (long long)(fixed > 0 ? fixed : 1), fixed > 1 ? "s" : "", (long long)n);
+    ubp_pool_round(s->pool);
     ubp_arena_reset(&s->strings); /* what came out of earlier runs has its own */
     ubp_ask ask = ubp_session_ask(s, values, n_values, n);
     ubp_control control = ubp_session_control(s);

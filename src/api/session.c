@@ -23,7 +23,9 @@ ub_status ub_session_new(ub_session **out, const ub_model *m, const ub_session_o
     s->run.scratch = &s->scratch;
     s->run.strings = &s->strings;
     s->strings.cap = s->options.memory_limit;
-    ub_status st = s->options.reference ? UB_OK : ubp_onednn_new(&s->onednn, err);
+    ub_status st = ubp_pool_new(&s->pool, err);
+    if (st == UB_OK && !s->options.reference)
+        st = ubp_onednn_new(&s->onednn, err);
     if (st != UB_OK) {
         ub_session_free(s);
         return st;
@@ -42,6 +44,7 @@ void ub_session_free(ub_session *s)
     ubp_cache_release(&s->cache);
     for (int i = 0; i < UBP_MAX_NESTING; i++)
         ubp_workspace_release(&s->workspaces[i]);
+    ubp_pool_close(s->pool);
     ubp_arena_release(&s->scratch);
     ubp_arena_release(&s->strings);
     ubp_onednn_free(s->onednn);

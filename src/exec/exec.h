@@ -64,6 +64,7 @@ typedef struct ubp_control {
     double *step_ms; /* NULL, or [n_steps]: filled */
     ubp_cache *cache;
     ubp_workspace *workspaces; /* [UBP_MAX_NESTING] */
+    ubp_pool *pool;            /* of the results' buffers; NULL: none */
 } ubp_control;
 
 /* Runs the plan on the given tensors (same order and dims as when it was made). results: [n_wanted]

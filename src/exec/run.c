@@ -37,18 +37,34 @@ static ub_status reserve(ubp_workspace *w, size_t size, ub_error *err)
     return UB_OK;
 }
 
-/* Gives every slot its address for this run. */
-static ub_status bind(ubp_plan *p, const ubp_given *given, ubp_workspace *w, ub_error *err)
+/* Buffers of the wanted values: first all that are idle, for a new one may take their place. */
+static ub_status bind_own(ubp_plan *p, ubp_pool *pool, ub_error *err)
 {
+    for (size_t i = 0; i < p->n_slots; i++)
+        if (p->slots[i].place == UBP_PLACE_OWN)
+            UBP_TRY(ubp_pool_reuse(&p->slots[i].t.buffer, pool, p->slots[i].bytes, err));
+    for (size_t i = 0; i < p->n_slots; i++) {
+        ubp_slot *s = &p->slots[i];
+        if (s->place != UBP_PLACE_OWN)
+            continue;
+        if (!s->t.buffer)
+            UBP_TRY(ubp_pool_buffer(&s->t.buffer, pool, s->bytes, err));
+        s->t.data = s->t.buffer->data;
+    }
+    return UB_OK;
+}
+
+/* Gives every slot its address for this run. */
+static ub_status bind(ubp_plan *p, const ubp_given *given, ubp_workspace *w, ubp_pool *pool,
+                      ub_error *err)
+{
+    UBP_TRY(bind_own(p, pool, err));
     for (size_t i = 0; i < p->n_slots; i++) {
         ubp_slot *s = &p->slots[i];
         if (s->place == UBP_PLACE_ARENA && s->first >= 0) {
             s->t.data = (char *)w->memory + s->offset;
         } else if (s->place == UBP_PLACE_GIVEN) {
             s->t.data = given[s->given].tensor->data;
-        } else if (s->place == UBP_PLACE_OWN) {
-            UBP_TRY(ubp_buffer_new(&s->t.buffer, s->bytes, false, err));
-            s->t.data = s->t.buffer->data;
         }
     }
     for (size_t i = 0; i < p->n_slots; i++) {
@@ -172,9 +188,11 @@ ub_status ubp_plan_run(ub_tensor **results, ubp_plan *p, const ubp_given *given,
         !ubp_add_size(need, p->own_bytes, &need))
         need = SIZE_MAX;
     UBP_TRY(ubp_memory_check(need, control->memory_limit, err));
+    if (control->pool && control->memory_limit) /* checked: the limit is not less */
+        ubp_pool_bound(control->pool, control->memory_limit - p->arena_bytes - p->scratch_bytes);
     UBP_TRY(reserve(w, p->arena_bytes + p->scratch_bytes, err));
     int threads = ubp_threads_enter(control->run.threads);
-    ub_status st = bind(p, given, w, err);
+    ub_status st = bind(p, given, w, control->pool, err);
     /* No memory at all: every value is a view of an input. */
     void *scratch = w->memory ? (char *)w->memory + p->arena_bytes : NULL;
     ubp_control c = *control;

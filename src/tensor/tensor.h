@@ -27,6 +27,26 @@ ub_status ubp_buffer_wrap(ub_buffer **out, void *data, size_t size, void (*relea
 void ubp_buffer_ref(ub_buffer *b);   /* NULL is fine */
 void ubp_buffer_unref(ub_buffer *b); /* NULL is fine */
 
+/* ---- buffer_pool.c: buffers that the next run uses again ----------------------------------------
+ */
+
+typedef struct ubp_pool ubp_pool;
+
+ub_status ubp_pool_new(ubp_pool **out, ub_error *err);
+/* Frees what is idle; buffers that are still held live on. NULL is fine. */
+void ubp_pool_close(ubp_pool *p);
+/* Another request begins: idle memory is bounded by the most that one had in use. */
+void ubp_pool_round(ubp_pool *p);
+/* Idle memory, and with it what this request takes, also stays within so many bytes; SIZE_MAX:
+ * no such bound. */
+void ubp_pool_bound(ubp_pool *p, size_t bytes);
+size_t ubp_pool_idle(ubp_pool *p);
+/* An idle buffer that fits, *out NULL: there is none. As ubp_pool_buffer, not cleared; p NULL:
+ * there is none. */
+ub_status ubp_pool_reuse(ub_buffer **out, ubp_pool *p, size_t size, ub_error *err);
+/* A buffer, used again or new; p NULL: new. */
+ub_status ubp_pool_buffer(ub_buffer **out, ubp_pool *p, size_t size, ub_error *err);
+
 /* ---- shape.c --------------------------------------------------------------------------------- */
 
 /* Sets dtype, rank, dims and row-major strides; data and buffer NULL. Refuses rank over
