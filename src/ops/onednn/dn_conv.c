@@ -194,7 +194,6 @@ static ub_status pick_blocks(ubp_fast *f, int64_t macs, const ubp_call *call)
 {
     enum { MACS = 128 };
     ubp_dn_spec with = f->prim->spec;
-    ubp_dn_prim *blocked = NULL;
     const bool window = with.kernel[0] > 1 || with.kernel[1] > 1 || with.kernel[2] > 1;
     if (!(begins(f->prim->name, "jit:avx2") || begins(f->prim->name, "jit:sse41")) || !window ||
         with.sum || f->light || f->weights_shape.rank != with.src.rank || with.src.dims[0] != 1 ||
@@ -202,17 +201,7 @@ static ub_status pick_blocks(ubp_fast *f, int64_t macs, const ubp_call *call)
         macs / MACS < count_of(&with.src) + count_of(&with.dst))
         return UB_OK;
     with.src.block = with.dst.block = UBP_DN_BLOCK;
-    ub_status st = ubp_dn_prim_get(&blocked, f->d, &with, takes_any, call);
-    if (st != UB_OK)
-        return st == UBP_DECLINED ? UB_OK : st;
-    if (strcmp(blocked->name, f->prim->name) == 0) {
-        ubp_dn_prim *other = f->prim;
-        f->prim = blocked;
-        blocked = other;
-        f->blocked = true;
-    }
-    ubp_dn_prim_release(f->d, blocked);
-    return UB_OK;
+    return ubp_dn_trade(f, &with, takes_any, &f->blocked, call);
 }
 
 /* Samples of so little work that calls would cost as much: one call for the whole batch, where the
@@ -221,7 +210,7 @@ static ub_status pick_whole(ubp_fast *f, int64_t n, const ubp_call *call)
 {
     enum { BLOCK = 16 };
     ubp_dn_spec with = f->prim->spec;
-    ubp_dn_prim *whole = NULL;
+    bool whole;
     const int64_t src = count_of(&with.src), dst = count_of(&with.dst);
     const bool one_block = with.src.dims[1] <= BLOCK && begins(f->prim->name, "jit:avx512");
     if (!f->light || f->serial || n < 2 || !(one_block || ubp_dn_one_chain(f->prim)) ||
@@ -229,17 +218,8 @@ static ub_status pick_whole(ubp_fast *f, int64_t n, const ubp_call *call)
         return UB_OK;
     with.src.dims[0] = with.dst.dims[0] = n;
     with.threads = f->d->cores;
-    ub_status st = ubp_dn_prim_get(&whole, f->d, &with, one_block ? takes_jit : takes_any, call);
-    if (st != UB_OK)
-        return st == UBP_DECLINED ? UB_OK : st;
-    if (strcmp(whole->name, f->prim->name) == 0 &&
-        dnnl_memory_desc_equal(whole->weights, f->prim->weights)) {
-        ubp_dn_prim *other = f->prim;
-        f->prim = whole;
-        whole = other;
-        f->light = false;
-    }
-    ubp_dn_prim_release(f->d, whole);
+    UBP_TRY(ubp_dn_trade(f, &with, one_block ? takes_jit : takes_any, &whole, call));
+    f->light = !whole;
     return UB_OK;
 }
 

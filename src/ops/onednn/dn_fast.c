@@ -175,23 +175,34 @@ bool ubp_dn_one_chain(const ubp_dn_prim *p)
     return false;
 }
 
+ub_status ubp_dn_trade(ubp_fast *f, const ubp_dn_spec *spec, bool (*takes)(const char *name),
+                       bool *traded, const ubp_call *call)
+{
+    ubp_dn_prim *other = NULL;
+    *traded = false;
+    ub_status st = ubp_dn_prim_get(&other, f->d, spec, takes, call);
+    if (st != UB_OK)
+        return st == UBP_DECLINED ? UB_OK : st;
+    const bool blocks = spec->src.block != f->prim->spec.src.block;
+    if (strcmp(other->name, f->prim->name) == 0 &&
+        (blocks || dnnl_memory_desc_equal(other->weights, f->prim->weights))) {
+        ubp_dn_prim *old = f->prim;
+        f->prim = other;
+        other = old;
+        *traded = true;
+    }
+    ubp_dn_prim_release(f->d, other);
+    return UB_OK;
+}
+
 ub_status ubp_dn_fit_cores(ubp_fast *f, bool (*takes)(const char *name), const ubp_call *call)
 {
     ubp_dn_spec spec = f->prim->spec;
-    ubp_dn_prim *fit = NULL;
+    bool traded;
     if (!ubp_dn_one_chain(f->prim) || spec.threads <= f->d->cores)
         return UB_OK;
     spec.threads = f->d->cores;
-    ub_status st = ubp_dn_prim_get(&fit, f->d, &spec, takes, call);
-    if (st != UB_OK)
-        return st == UBP_DECLINED ? UB_OK : st;
-    if (strcmp(fit->name, f->prim->name) == 0) {
-        ubp_dn_prim *other = f->prim;
-        f->prim = fit;
-        fit = other;
-    }
-    ubp_dn_prim_release(f->d, fit);
-    return UB_OK;
+    return ubp_dn_trade(f, &spec, takes, &traded, call);
 }
 
 /* Scratch memory, once prim, items and the layouts are set. */

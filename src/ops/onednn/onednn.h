@@ -191,6 +191,10 @@ ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, v
                            int64_t count, int threads);
 /* The primitive of this run: the one with the first post inside, unless the run is careful. */
 ubp_dn_prim *ubp_dn_prim_now(const ubp_fast *f, const ubp_call *call);
+/* Puts the primitive of spec in the place of f->prim if it is the same implementation with the same
+ * packed weights (whatever the weights, where it works on blocks and f->prim does not). */
+ub_status ubp_dn_trade(ubp_fast *f, const ubp_dn_spec *spec, bool (*takes)(const char *name),
+                       bool *traded, const ubp_call *call);
 /* Puts in the place of f->prim one that is made for the threads of this machine, if f->prim is of a
  * family where that moves no sum. */
 ub_status ubp_dn_fit_cores(ubp_fast *f, bool (*takes)(const char *name), const ubp_call *call);
