@@ -66,8 +66,19 @@ void *ubp_malloc(size_t size);
 void *ubp_calloc(size_t count, size_t size); /* checks the product */
 void *ubp_realloc(void *p, size_t size);
 void ubp_free(void *p);
-/* 64-byte aligned, for kernels; freed with ubp_free(). */
+/* 64-byte aligned, for kernels; freed with ubp_free(). From 2 MB on it is on large pages where the
+ * system has them. */
 void *ubp_malloc_aligned(size_t size);
+
+/* pages.c: blocks of memory side by side on large pages. Zeroed, it is empty; it is empty again
+ * when every block was given back. */
+typedef struct ubp_pages {
+    struct ubp_pages_chunk *chunks;
+} ubp_pages;
+
+/* 64-byte aligned; NULL: out of memory. */
+void *ubp_pages_take(ubp_pages *p, size_t size);
+void ubp_pages_give(ubp_pages *p, const void *block); /* NULL is fine */
 
 /* A bump allocator: everything in it dies together. Zero-filled memory, aligned to 16. */
 typedef struct ubp_arena {

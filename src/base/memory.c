@@ -8,8 +8,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { KERNEL_ALIGN = 64 };
+enum { KERNEL_ALIGN = 64, LARGE_PAGE = 2 << 20 };
 
 void *ubp_malloc(size_t size)
 {
@@ -34,12 +35,20 @@ void ubp_free(void *p)
     free(p);
 }
 
+/* Systems mostly give large pages to those who ask. Only whole ones are asked for, so that no more
+ * memory is resident than is used. */
 void *ubp_malloc_aligned(size_t size)
 {
+    const size_t align = size < LARGE_PAGE ? KERNEL_ALIGN : LARGE_PAGE;
     size_t padded = 0;
-    if (!ubp_add_size(size ? size : 1, KERNEL_ALIGN - 1, &padded))
+    if (!ubp_add_size(size ? size : 1, align - 1, &padded))
         return NULL;
-    return aligned_alloc(KERNEL_ALIGN, padded & ~(size_t)(KERNEL_ALIGN - 1));
+    void *p = aligned_alloc(align, padded & ~(align - 1));
+#ifdef MADV_HUGEPAGE
+    if (p && align == LARGE_PAGE) /* only advice: no harm when it fails */
+        madvise(p, size & ~(align - 1), MADV_HUGEPAGE);
+#endif
+    return p;
 }
 
 ub_status ubp_grow(void **items, size_t *cap, size_t count, size_t item_size, ub_error *err)

@@ -31,6 +31,53 @@ static void sizes(void **state)
     }
 }
 
+static void large_blocks(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {(2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20};
+    for (int i = 0; i < 4; i++) {
+        char *p = ubp_malloc_aligned(sizes[i]);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        memset(p, 1, sizes[i]);
+        ubp_free(p);
+    }
+}
+
+/* Blocks of all sizes, given back in another order: nothing overlaps, nothing stays. */
+static void pages_hold_blocks(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    ubp_pages p = {0};
+    uint8_t *blocks[N];
+    size_t sizes[N];
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < N; i++) {
+            sizes[i] = i % 20 == 7 ? (size_t)40 << 20 : (i * i * i * 97) % 3000000;
+            blocks[i] = ubp_pages_take(&p, sizes[i]);
+            assert_non_null(blocks[i]);
+            assert_int_equal((uintptr_t)blocks[i] % 64, 0);
+            for (size_t k = 0; k < sizes[i]; k += 4096)
+                blocks[i][k] = (uint8_t)(i + 1);
+            if (sizes[i])
+                blocks[i][sizes[i] - 1] = (uint8_t)(i + 1);
+        }
+        for (size_t i = 0; i < N; i++) {
+            const size_t at = i * 37 % N; /* 37 and 60 have no common divisor */
+            for (size_t k = 0; k < sizes[at]; k += 4096)
+                assert_int_equal(blocks[at][k], at + 1);
+            if (sizes[at])
+                assert_int_equal(blocks[at][sizes[at] - 1], at + 1);
+            ubp_pages_give(&p, blocks[at]);
+        }
+        assert_null(p.chunks);
+    }
+    ubp_pages_give(&p, NULL);
+    assert_null(ubp_pages_take(&p, SIZE_MAX));
+    assert_null(p.chunks);
+}
+
 static void arena_gives_zeroed_aligned_memory(void **state)
 {
     (void)state;
@@ -114,9 +161,14 @@ static void arithmetic_is_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),           cmocka_unit_test(arena_gives_zeroed_aligned_memory),
-        cmocka_unit_test(arena_has_a_cap), cmocka_unit_test(arena_copies_text),
-        cmocka_unit_test(arrays_grow),     cmocka_unit_test(arithmetic_is_checked),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(large_blocks),
+        cmocka_unit_test(pages_hold_blocks),
+        cmocka_unit_test(arena_gives_zeroed_aligned_memory),
+        cmocka_unit_test(arena_has_a_cap),
+        cmocka_unit_test(arena_copies_text),
+        cmocka_unit_test(arrays_grow),
+        cmocka_unit_test(arithmetic_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,10 +59,10 @@ static void prim_free(ubp_dn_prim *p)
     ubp_free(p);
 }
 
-static void packed_free(ubp_dn_packed *p)
+static void packed_free(ubp_onednn *d, ubp_dn_packed *p)
 {
     ubp_dn_desc_free(p->desc);
-    ubp_free(p->data);
+    ubp_pages_give(&d->pages, p->data);
     ubp_free(p);
 }
 
@@ -78,7 +78,7 @@ void ubp_onednn_free(ubp_onednn *d)
     while (d->packed) {
         ubp_dn_packed *p = d->packed;
         d->packed = p->next;
-        packed_free(p);
+        packed_free(d, p);
     }
     if (d->stream)
         dnnl_stream_destroy(d->stream);
@@ -230,12 +230,12 @@ ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from
     p->from = from;
     p->shape = *shape;
     dnnl_status_t st = ubp_dn_desc_copy(&p->desc, to);
-    if (st == dnnl_success && !(p->data = ubp_malloc_aligned(bytes)))
+    if (st == dnnl_success && !(p->data = ubp_pages_take(&d->pages, bytes)))
         st = dnnl_out_of_memory;
     if (st == dnnl_success)
         st = pack(p, d);
     if (st != dnnl_success) {
-        packed_free(p);
+        packed_free(d, p);
         return ubp_dn_fail(call, st, "packing weights");
     }
     p->refs = 1;
@@ -255,5 +255,5 @@ void ubp_dn_packed_release(ubp_onednn *d, ubp_dn_packed *p)
             break;
         }
     }
-    packed_free(p);
+    packed_free(d, p);
 }

@@ -116,6 +116,7 @@ struct ubp_onednn {
     int cores; /* of this machine, at most UBP_DN_THREADS */
     ubp_dn_prim *prims;
     ubp_dn_packed *packed;
+    ubp_pages pages; /* of the packed weights */
 };
 
 /* The primitive of spec, made when there is none yet; UBP_DECLINED when no implementation is
