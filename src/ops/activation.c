@@ -270,15 +270,23 @@ const ubp_op ubp_op_PRelu = {
         *(T *)(void *)(p[0] + i * step[0]) = x * LOGISTIC(alpha * x) * y;                          \
     }
 
+#define SWIGLU_F32(name, LOGISTIC)                                                                 \
+    static void name(char *const *p, const int64_t *step, int64_t n, const void *attr)             \
+    {                                                                                              \
+        SWIGLU(float, LOGISTIC)                                                                    \
+    }
+UBP_WIDE_VARIANTS(SWIGLU_F32, swiglu_row, ubp_sigmoidf)
+
 static void swiglu_F32(char *const *p, const int64_t *step, int64_t n, const void *attr)
 {
-    SWIGLU(float, ubp_sigmoidf)
+    UBP_WIDE_CALL(swiglu_row, p, step, n, attr);
 }
 
 static void swiglu_F64(char *const *p, const int64_t *step, int64_t n, const void *attr)
 {
     SWIGLU(double, logistic)
 }
+#undef SWIGLU_F32
 #undef SWIGLU
 
 static const ubp_ew_kernels swiglu_kernels = {{UBP_EW_FLOATS(swiglu)}};

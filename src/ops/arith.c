@@ -20,19 +20,19 @@
 
 UBP_EACH_SIGNED(ADD)
 UBP_EACH_UNSIGNED(ADD)
-UBP_EW_BINARY(add_F32, float, float, float, x + y)
+UBP_EW_BINARY_WIDE(add_F32, x + y)
 UBP_EW_BINARY(add_F64, double, double, double, x + y)
 UBP_EACH_SIGNED(SUB)
 UBP_EACH_UNSIGNED(SUB)
-UBP_EW_BINARY(sub_F32, float, float, float, x - y)
+UBP_EW_BINARY_WIDE(sub_F32, x - y)
 UBP_EW_BINARY(sub_F64, double, double, double, x - y)
 UBP_EACH_SIGNED(MUL)
 UBP_EACH_UNSIGNED(MUL)
-UBP_EW_BINARY(mul_F32, float, float, float, (x) * (y))
+UBP_EW_BINARY_WIDE(mul_F32, (x) * (y))
 UBP_EW_BINARY(mul_F64, double, double, double, (x) * (y))
 UBP_EACH_SIGNED(DIV_SIGNED)
 UBP_EACH_UNSIGNED(DIV_UNSIGNED)
-UBP_EW_BINARY(div_F32, float, float, float, x / y)
+UBP_EW_BINARY_WIDE(div_F32, x / y)
 UBP_EW_BINARY(div_F64, double, double, double, x / y)
 
 #define NUMERIC(prefix)                                                                            \

@@ -8,6 +8,7 @@
 
 #include "ops/gemm.h"
 #include "ops/move.h"
+#include "ops/softmax_lines.h"
 #include "ops/vmath.h"
 
 #include <math.h>
@@ -186,7 +187,8 @@ static double in_precision(int64_t precision, double x)
     return x;
 }
 
-#define ROW(T, EXP)                                                                                \
+/* LINE: the softmax of a line where nothing is narrowed on the way, or NULL. */
+#define ROW(T, EXP, LINE)                                                                          \
     static void softmax_##T(T *x, int64_t n, int64_t precision, bool masked)                       \
     {                                                                                              \
         double sum = 0;                                                                            \
@@ -197,6 +199,11 @@ static double in_precision(int64_t precision, double x)
         }                                                                                          \
         if (masked || high == (T)-INFINITY) {                                                      \
             memset(x, 0, (size_t)n * sizeof(T));                                                   \
+            return;                                                                                \
+        }                                                                                          \
+        void (*const line)(const T *x, T *y, int64_t n) = LINE;                                    \
+        if (line && precision != UB_F16 && precision != UB_BF16 && precision != UB_F64) {          \
+            line(x, x, n);                                                                         \
             return;                                                                                \
         }                                                                                          \
         for (int64_t i = 0; i < n; i++)                                                            \
@@ -233,8 +240,8 @@ static double in_precision(int64_t precision, double x)
         if (tap && attr->tap == UBP_TAP_WEIGHTS)                                                   \
             memcpy(tap, x, bytes);                                                                 \
     }
-ROW(float, ubp_expf)
-ROW(double, exp)
+ROW(float, ubp_expf, ubp_softmax_line)
+ROW(double, exp, NULL)
 #undef ROW
 
 static void finish_rows(void *arg, int64_t begin, int64_t end)

@@ -129,6 +129,14 @@ ub_status ubp_ew_convert(const ubp_call *c, const ub_tensor *t, ub_dtype dtype, 
         }                                                                                          \
     }
 
+/* The same for float32, compiled for wider vectors too. */
+#define UBP_EW_BINARY_WIDE(name, expr)                                                             \
+    UBP_WIDE_VARIANTS(UBP_EW_BINARY, name, float, float, float, expr)                              \
+    static void name(char *const *p, const int64_t *step, int64_t n, const void *attr)             \
+    {                                                                                              \
+        UBP_WIDE_CALL(name, p, step, n, attr);                                                     \
+    }
+
 /* M(dtype, C type, unsigned type wide enough for its arithmetic) for the dtypes of a kind. */
 #define UBP_EACH_SIGNED(M)                                                                         \
     M(I8, int8_t, uint32_t)                                                                        \

@@ -8,6 +8,7 @@
 #include "ops/elementwise.h"
 #include "ops/numbers.h"
 #include "ops/vmath.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static ub_status read_kind(const ubp_node *n, activation *a, ub_error *err)
                     n->name, n->op_type, name);
 }
 
-static float activate(const activation *a, float x)
+static inline float activate(const activation *a, float x)
 {
     switch (a->kind) {
     case BEHIND_RELU:
@@ -67,6 +68,15 @@ static float activate(const activation *a, float x)
         return x;
     }
 }
+
+#define ACTIVATE_ROW(name, T)                                                                      \
+    static void name(const activation *a, T *y, int64_t n)                                         \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            y[i] = activate(a, y[i]);                                                              \
+    }
+UBP_WIDE_VARIANTS(ACTIVATE_ROW, activate_row, float)
+#undef ACTIVATE_ROW
 
 /* The call of the operator inside: the first n inputs, its own attributes. */
 static ubp_call inside(const ubp_call *c, const ubp_op *op, const void *attr, int n)
@@ -143,8 +153,9 @@ static ub_status conv_ref(const ubp_call *c)
     float *y = c->out[0]->data;
     const float *z = ubp_has_in(c, 3) ? c->in[3]->data : NULL;
     UBP_TRY(ubp_op_Conv.ref(&inner));
-    for (int64_t i = 0; i < ub_tensor_count(c->out[0]); i++)
-        y[i] = activate(&a->behind, z ? y[i] + z[i] : y[i]);
+    for (int64_t i = 0; z && i < ub_tensor_count(c->out[0]); i++)
+        y[i] += z[i];
+    UBP_WIDE_CALL(activate_row, &a->behind, y, ub_tensor_count(c->out[0]));
     return UB_OK;
 }
 
@@ -215,8 +226,7 @@ static ub_status gemm_ref(const ubp_call *c)
     const ubp_call inner = inside(c, &ubp_op_Gemm, &a->gemm, 3);
     float *y = c->out[0]->data;
     UBP_TRY(ubp_op_Gemm.ref(&inner));
-    for (int64_t i = 0; i < ub_tensor_count(c->out[0]); i++)
-        y[i] = activate(&a->behind, y[i]);
+    UBP_WIDE_CALL(activate_row, &a->behind, y, ub_tensor_count(c->out[0]));
     return UB_OK;
 }
 

@@ -2,12 +2,11 @@
 /*
  * Softmax, LogSoftmax, Hardmax along one axis, or (private attribute `flatten`, for opsets before
  * 13) along all dims from the axis on. The highest value of a line is subtracted first; its
- * exponentials are summed in order, in double. ONNX opset 13.
+ * exponentials are summed in double. ONNX opset 13.
  */
 #include "ops/attrs.h"
-#include "ops/elementwise.h"
-#include "ops/vmath.h"
-#include "ops/wide.h"
+#include "ops/ops.h"
+#include "ops/softmax_lines.h"
 
 #include <math.h>
 
@@ -56,36 +55,6 @@ static void softmax_batch(ubp_batch *b)
         ubp_samples_couple(b, 0, "uses the number of samples as data");
 }
 
-/* A dense line of float32: 16 running maxima and sums, joined in order at the end, so that the
- * order of additions hangs on n alone and every width of vector has it. */
-enum { LANES = 16 };
-#define SOFT_LINE(name, EXP)                                                                       \
-    static void name(const float *x, float *y, int64_t n)                                          \
-    {                                                                                              \
-        float high[LANES], top = -INFINITY;                                                        \
-        double sum[LANES] = {0}, total = 0;                                                        \
-        const int64_t whole = n - n % LANES;                                                       \
-        for (int l = 0; l < LANES; l++)                                                            \
-            high[l] = -INFINITY;                                                                   \
-        for (int64_t i = 0; i < whole; i += LANES)                                                 \
-            for (int l = 0; l < LANES; l++)                                                        \
-                high[l] = x[i + l] > high[l] ? x[i + l] : high[l];                                 \
-        for (int64_t i = whole; i < n; i++)                                                        \
-            top = x[i] > top ? x[i] : top;                                                         \
-        for (int l = 0; l < LANES; l++)                                                            \
-            top = high[l] > top ? high[l] : top;                                                   \
-        UBP_EW_LOOP(i, n) y[i] = EXP(x[i] - top);                                                  \
-        for (int64_t i = 0; i < whole; i += LANES)                                                 \
-            for (int l = 0; l < LANES; l++)                                                        \
-                sum[l] += (double)y[i + l];                                                        \
-        for (int64_t i = whole; i < n; i++)                                                        \
-            total += (double)y[i];                                                                 \
-        for (int l = 0; l < LANES; l++)                                                            \
-            total += sum[l];                                                                       \
-        UBP_EW_LOOP(i, n) y[i] = (float)((double)y[i] / total);                                    \
-    }
-UBP_WIDE_VARIANTS(SOFT_LINE, soft_line, ubp_expf)
-
 /* Lines: n elements, `inner` apart. */
 typedef struct lines {
     const void *src;
@@ -101,39 +70,34 @@ static void run_lines(void *arg, int64_t begin, int64_t end)
         j->line(j, i / j->inner * j->inner * j->n + i % j->inner);
 }
 
-#define LINES(T, EXP)                                                                              \
-    static T highest_##T(const T *x, int64_t n, int64_t step)                                      \
-    {                                                                                              \
-        T high = x[0];                                                                             \
-        for (int64_t i = 1; i < n; i++)                                                            \
-            high = x[i * step] > high ? x[i * step] : high;                                        \
-        return high;                                                                               \
-    }                                                                                              \
-    static void soft_##T(const lines *j, int64_t first)                                            \
-    {                                                                                              \
-        const T *x = (const T *)j->src + first;                                                    \
-        T *y = (T *)j->dst + first;                                                                \
-        T high = highest_##T(x, j->n, j->inner);                                                   \
-        double sum = 0;                                                                            \
-        for (int64_t i = 0; i < j->n; i++)                                                         \
-            y[i * j->inner] = EXP(x[i * j->inner] - high);                                         \
-        for (int64_t i = 0; i < j->n; i++)                                                         \
-            sum += (double)y[i * j->inner];                                                        \
-        for (int64_t i = 0; i < j->n; i++)                                                         \
-            y[i * j->inner] = (T)((double)y[i * j->inner] / sum);                                  \
-    }                                                                                              \
-    static void log_soft_##T(const lines *j, int64_t first)                                        \
-    {                                                                                              \
-        const T *x = (const T *)j->src + first;                                                    \
-        T *y = (T *)j->dst + first;                                                                \
-        T high = highest_##T(x, j->n, j->inner);                                                   \
-        double sum = 0;                                                                            \
-        for (int64_t i = 0; i < j->n; i++)                                                         \
-            sum += (double)EXP(x[i * j->inner] - high);                                            \
-        sum = log(sum);                                                                            \
-        for (int64_t i = 0; i < j->n; i++)                                                         \
-            y[i * j->inner] = (T)((double)x[i * j->inner] - (double)high - sum);                   \
-    }                                                                                              \
+static void soft_double(const lines *j, int64_t first)
+{
+    const double *x = (const double *)j->src + first;
+    double *y = (double *)j->dst + first, high = x[0], sum = 0;
+    for (int64_t i = 1; i < j->n; i++)
+        high = x[i * j->inner] > high ? x[i * j->inner] : high;
+    for (int64_t i = 0; i < j->n; i++)
+        y[i * j->inner] = exp(x[i * j->inner] - high);
+    for (int64_t i = 0; i < j->n; i++)
+        sum += y[i * j->inner];
+    for (int64_t i = 0; i < j->n; i++)
+        y[i * j->inner] /= sum;
+}
+
+static void log_soft_double(const lines *j, int64_t first)
+{
+    const double *x = (const double *)j->src + first;
+    double *y = (double *)j->dst + first, high = x[0], sum = 0;
+    for (int64_t i = 1; i < j->n; i++)
+        high = x[i * j->inner] > high ? x[i * j->inner] : high;
+    for (int64_t i = 0; i < j->n; i++)
+        sum += exp(x[i * j->inner] - high);
+    sum = log(sum);
+    for (int64_t i = 0; i < j->n; i++)
+        y[i * j->inner] = x[i * j->inner] - high - sum;
+}
+
+#define HARD(T)                                                                                    \
     static void hard_##T(const lines *j, int64_t first)                                            \
     {                                                                                              \
         const T *x = (const T *)j->src + first;                                                    \
@@ -146,56 +110,104 @@ static void run_lines(void *arg, int64_t begin, int64_t end)
         }                                                                                          \
         y[best * j->inner] = 1;                                                                    \
     }
-LINES(float, ubp_expf)
-LINES(double, exp)
-#undef LINES
+HARD(float)
+HARD(double)
+#undef HARD
 
-static ub_status run(const ubp_call *call, void (*narrow)(const lines *, int64_t),
-                     void (*wide)(const lines *, int64_t))
+/* float32: dense lines, or blocks of lines side by side. */
+typedef struct soft {
+    const float *x;
+    float *y;
+    int64_t n, inner, blocks; /* of lines in `inner` */
+    void (*line)(const float *x, float *y, int64_t n);
+    void (*columns)(const float *x, float *y, int64_t n, int64_t step, int64_t columns);
+} soft;
+
+static void run_dense(void *arg, int64_t begin, int64_t end)
+{
+    const soft *j = arg;
+    for (int64_t i = begin; i < end; i++)
+        j->line(j->x + i * j->n, j->y + i * j->n, j->n);
+}
+
+static void run_columns(void *arg, int64_t begin, int64_t end)
+{
+    const soft *j = arg;
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t column = i % j->blocks * UBP_SOFT_COLUMNS, left = j->inner - column;
+        const int64_t first = i / j->blocks * j->n * j->inner + column;
+        j->columns(j->x + first, j->y + first, j->n, j->inner,
+                   left < UBP_SOFT_COLUMNS ? left : UBP_SOFT_COLUMNS);
+    }
+}
+
+static void run_soft(const ubp_call *call, const lines *l, int64_t n_lines, bool logarithm)
+{
+    enum { GRAIN = 4096 }; /* elements that are worth a thread */
+    soft j = {.x = l->src,
+              .y = l->dst,
+              .n = l->n,
+              .inner = l->inner,
+              .blocks = (l->inner + UBP_SOFT_COLUMNS - 1) / UBP_SOFT_COLUMNS,
+              .line = logarithm ? ubp_log_softmax_line : ubp_softmax_line,
+              .columns = logarithm ? ubp_log_softmax_columns : ubp_softmax_columns};
+    if (j.inner == 1)
+        ubp_run_parallel(call->run, n_lines, GRAIN / j.n + 1, run_dense, &j);
+    else
+        ubp_run_parallel(call->run, n_lines / j.inner * j.blocks,
+                         GRAIN / UBP_SOFT_COLUMNS / j.n + 1, run_columns, &j);
+}
+
+static bool find_lines(lines *j, const ubp_call *call)
 {
     const ubp_softmax_attr *a = call->attr;
     const ub_tensor *x = call->in[0];
-    int64_t axis, count = ub_tensor_count(x);
-    if (count == 0 || !find_axis(a, x->rank, &axis))
-        return UB_OK;
-    lines j = {.src = x->data,
-               .dst = call->out[0]->data,
-               .n = 1,
-               .inner = 1,
-               .line = x->dtype == UB_F64 ? wide : narrow};
+    int64_t axis;
+    if (ub_tensor_count(x) == 0 || !find_axis(a, x->rank, &axis))
+        return false;
+    *j = (lines){.src = x->data, .dst = call->out[0]->data, .n = 1, .inner = 1};
     for (int i = (int)axis; i < x->rank; i++) {
         if (a->flatten || i == axis)
-            j.n *= x->dims[i];
+            j->n *= x->dims[i];
         else
-            j.inner *= x->dims[i];
+            j->inner *= x->dims[i];
     }
-    ubp_run_parallel(call->run, count / j.n, 4096 / j.n + 1, run_lines, &j);
+    return true;
+}
+
+static ub_status run(const ubp_call *call, void (*line)(const lines *, int64_t))
+{
+    lines j;
+    if (!find_lines(&j, call))
+        return UB_OK;
+    j.line = line;
+    ubp_run_parallel(call->run, ub_tensor_count(call->in[0]) / j.n, 4096 / j.n + 1, run_lines, &j);
     return UB_OK;
 }
 
-static void soft_narrow(const lines *j, int64_t first)
+static ub_status run_either(const ubp_call *call, bool logarithm)
 {
-    const float *x = (const float *)j->src + first;
-    float *y = (float *)j->dst + first;
-    if (j->inner == 1)
-        UBP_WIDE_CALL(soft_line, x, y, j->n);
-    else
-        soft_float(j, first);
+    lines j;
+    if (call->in[0]->dtype == UB_F64)
+        return run(call, logarithm ? log_soft_double : soft_double);
+    if (find_lines(&j, call))
+        run_soft(call, &j, ub_tensor_count(call->in[0]) / j.n, logarithm);
+    return UB_OK;
 }
 
 static ub_status softmax_ref(const ubp_call *call)
 {
-    return run(call, soft_narrow, soft_double);
+    return run_either(call, false);
 }
 
 static ub_status log_softmax_ref(const ubp_call *call)
 {
-    return run(call, log_soft_float, log_soft_double);
+    return run_either(call, true);
 }
 
 static ub_status hardmax_ref(const ubp_call *call)
 {
-    return run(call, hard_float, hard_double);
+    return run(call, call->in[0]->dtype == UB_F64 ? hard_double : hard_float);
 }
 
 #define SOFTMAX(NAME, REF)                                                                         \

@@ -347,10 +347,30 @@ def norm_cases(root):
         write(root, "LayerNormalization", [x, scale, bias], [y.astype("float32")], axis=axis)
 
 
+def softmax_cases(root):
+    """Lines of every length about a vector's, and side by side; masked values; a line with NaN."""
+    shapes = [((3, n), 1) for n in (1, 15, 16, 17, 31, 33, 197, 256, 272, 300, 1000)]
+    shapes += [((2, 19, 9, 23), 1), ((5, 64), 0), ((3, 7, 65), 1), ((2, 200, 3), 1)]
+    for (dims, axis), dtype in itertools.product(shapes, ("float32", "float64")):
+        x = normal(*dims, dtype=dtype) * 4
+        x[0].flat[::3] = -1e9
+        x[-1].flat[::4] -= 95  # results without all of a float32's digits
+        x[-1].flat[0] = 3
+        if dims[0] == 3:
+            x[1].flat[0] = np.nan
+        wide = x.astype("float64")
+        wide = wide - wide.max(axis, keepdims=True)
+        y = np.exp(wide)
+        total = y.sum(axis, keepdims=True)
+        write(root, "Softmax", [x], [(y / total).astype(dtype)], axis=axis, rtol=1e-5, atol=1e-44)
+        write(root, "LogSoftmax", [x], [(wide - np.log(total)).astype(dtype)], axis=axis,
+              rtol=1e-6, atol=1e-6)
+
+
 def main():
     root = sys.argv[1]
     for family in (conv_cases, conv_transpose_cases, pool_cases, recurrent_cases, product_cases,
-                   norm_cases):
+                   norm_cases, softmax_cases):
         family(root)
     print(sum(counts.values()), "cases written")
 
