@@ -43,19 +43,25 @@ static void move_range(void *arg, int64_t begin, int64_t end)
     ubp_tensor_move(&dst, &src);
 }
 
+/* The outermost axis in memory that is long enough to be shared out, else the longest. */
+static int shared_axis(const ub_tensor *dst)
+{
+    enum { ENOUGH = 8 };
+    int axis = -1, longest = 0;
+    for (int i = 0; i < dst->rank; i++) {
+        longest = dst->dims[i] > dst->dims[longest] ? i : longest;
+        if (dst->dims[i] >= ENOUGH && (axis < 0 || dst->strides[i] > dst->strides[axis]))
+            axis = i;
+    }
+    return axis < 0 ? longest : axis;
+}
+
 void ubp_run_move(const ubp_run *run, const ub_tensor *dst, const ub_tensor *src)
 {
     int64_t bytes = ub_tensor_count(dst) * (int64_t)ub_dtype_size(dst->dtype);
     if (bytes == 0)
         return;
-    int axis = 0;
-    /* The outermost axis that is long enough to be shared out. */
-    while (axis < dst->rank && dst->dims[axis] < 8)
-        axis++;
-    if (axis == dst->rank)
-        for (int i = axis = 0; i < dst->rank; i++)
-            if (dst->dims[i] > dst->dims[axis])
-                axis = i;
+    const int axis = shared_axis(dst);
     if (!run || run->threads < 2 || bytes < 2 * GRAIN_BYTES || dst->rank == 0) {
         ubp_tensor_move(dst, src);
         return;

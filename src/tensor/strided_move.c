@@ -38,6 +38,8 @@ void ubp_move_line(char *dst, int64_t dst_stride, const char *src, int64_t src_s
         LINE(4)
         LINE(8)
         LINE(16)
+        LINE(128)
+        LINE(256)
     default:
         for (int64_t i = 0; i < n; i++)
             memcpy(dst + i * dst_stride, src + i * src_stride, (size_t)item);
