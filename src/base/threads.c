@@ -52,6 +52,27 @@ void ubp_parallel(int threads, int64_t n, int64_t grain,
     fn(arg, 0, n);
 }
 
+void ubp_team(int threads, void (*fn)(void *arg, int member, int team), void *arg)
+{
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        fn(arg, omp_get_thread_num(), omp_get_num_threads());
+        return;
+    }
+#else
+    (void)threads;
+#endif
+    fn(arg, 0, 1);
+}
+
+void ubp_team_wait(void)
+{
+#ifdef _OPENMP
+#pragma omp barrier
+#endif
+}
+
 /* Kernels share their work out among the threads they were promised: one missing (OMP_DYNAMIC) and
  * its part would be left undone. The returned number is negative where that was switched off. */
 int ubp_threads_enter(int threads)

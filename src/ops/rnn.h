@@ -51,15 +51,47 @@ double ubp_rnn_apply(const ubp_rnn_function *f, double x);
 /* rnn_run.c: the reference kernel of all three. */
 ub_status ubp_rnn_ref(const ubp_call *call);
 
-/* The matrix products of a faster kernel, float32. out: rows of G*H. */
+/* How threads share the work of all steps: each takes some of the samples, or, where these are few,
+ * some of the hidden units of all of them. */
+typedef struct ubp_rnn_cut {
+    int64_t samples, hidden;
+    int parts;
+    bool by_samples;
+} ubp_rnn_cut;
+
+typedef struct ubp_rnn_part {
+    int64_t sample, samples; /* the first, and how many */
+    int64_t unit, units;
+} ubp_rnn_part;
+
+static inline ubp_rnn_part ubp_rnn_part_of(const ubp_rnn_cut *c, int part)
+{
+    enum { VECTOR = 16 };
+    ubp_rnn_part p = {.samples = c->samples, .units = c->hidden};
+    if (c->by_samples) {
+        p.sample = c->samples * part / c->parts;
+        p.samples = c->samples * (part + 1) / c->parts - p.sample;
+    } else {
+        const int64_t vectors = c->hidden / VECTOR;
+        p.unit = vectors * part / c->parts * VECTOR;
+        p.units =
+            (part + 1 == c->parts ? c->hidden : vectors * (part + 1) / c->parts * VECTOR) - p.unit;
+    }
+    return p;
+}
+
+/* The matrix products of a faster kernel, float32. */
 typedef struct ubp_rnn_products {
     void *arg;
-    /* X [T*N][I] by W' of a direction */
+    ubp_rnn_cut cut;
+    /* out: rows of G*H, X [T*N][I] by W' of a direction */
     ub_status (*times_w)(void *arg, const ubp_call *call, int direction, char *out);
-    /* states [N][H] by R' of a direction */
-    ub_status (*times_r)(void *arg, const ubp_call *call, int direction, const char *state,
-                         char *out);
+    /* out: rows of G * units of the part, states of its samples by their columns of R'; called by
+     * several threads at once, writes no message */
+    ub_status (*times_r)(void *arg, const ubp_call *call, int direction, int part,
+                         const char *states, char *out);
 } ubp_rnn_products;
+
 /* The same with other products; not for GRU whose reset gate comes before its product. */
 ub_status ubp_rnn_run(const ubp_call *call, const ubp_rnn_products *products);
 static inline bool ubp_rnn_is_split(const ubp_rnn_attr *a)

@@ -2,8 +2,10 @@
 /*
  * The recurrent operators at work. For each direction X W' is one product over all steps; then each
  * step multiplies the states of all samples with R' and runs the cell, row by row. Products are
- * those of gemm.h. A sample whose sequence is shorter than T stops early: Y is zero behind its end,
- * Y_h is its last state; in reverse it starts at its own end.
+ * those of gemm.h, or a faster kernel's: then each thread may keep to its samples for all steps, or
+ * to its part of the hidden units, where the threads meet once a step. A sample whose sequence is
+ * shorter than T stops early: Y is zero behind its end, Y_h is its last state; in reverse it starts
+ * at its own end.
  */
 #include "ops/rnn.h"
 
@@ -22,16 +24,18 @@ typedef struct rnn {
     int64_t size;                     /* of an element */
     int64_t t, n, i, h, d;
     int64_t gates; /* G * H: a row of the products */
+    ubp_rnn_cut cut;
     /* of the direction at work */
     int direction;
     bool reverse;
-    int64_t step;
     char *xw;                     /* [rows of X][G*H]: X W' */
     char *rt;                     /* [H][G*H]: R' */
-    char *hr;                     /* [N][G*H]: H R' */
-    char *state, *cell;           /* [N][H] */
+    char *hr;                     /* [parts][samples][G][units]: H R' */
+    char *state[2];               /* [N][H]: read and written in turns */
+    char *cell;                   /* [N][H] */
     char *reset;                  /* [N][H]: r * H of GRU */
     const char *bias, *peepholes; /* [2][G*H], [3][H], or NULL */
+    _Atomic int stop[2];          /* status of even and odd steps */
 } rnn;
 
 static const void *input(const rnn *j, int i)
@@ -56,8 +60,6 @@ static int64_t state_at(const rnn *j, int64_t n)
 /* hr columns [first, first + count) = rows R', rows [N][H]. */
 static ub_status times_r(const rnn *j, const char *rows, int64_t first, int64_t count)
 {
-    if (j->products)
-        return j->products->times_r(j->products->arg, j->call, j->direction, rows, j->hr);
     ubp_gemm_job job = {.dtype = j->wide ? UB_F64 : UB_F32,
                         .items = 1,
                         .gemm = {.m = j->n,
@@ -116,10 +118,28 @@ static void transpose_r(const rnn *j)
 
 /* ---- Cells ----------------------------------------------------------------------------------- */
 
-/* A sample in a step: element numbers of its products and of its state. */
+/* Hidden units of a sample in a step; element numbers of the first. */
 typedef struct row {
-    int64_t xw, hr, at;
+    int64_t first, count; /* hidden units */
+    int64_t xw, hr, at;   /* in the products, and in states and cells */
+    const char *state;    /* of this step, all samples' */
+    char *next;           /* of the next */
+    int64_t time;
+    bool over; /* the sample's sequence is */
 } row;
+
+/* What a thread does in a step. */
+typedef struct step {
+    const rnn *j;
+    int64_t number;
+    ubp_rnn_part part;
+} step;
+
+/* Element number of a part's products. */
+static int64_t products_at(const rnn *j, const ubp_rnn_part *p)
+{
+    return p->sample * j->gates + j->n * ubp_rnn_gates(j->attr->kind) * p->unit;
+}
 
 #define ROW(name, F)                                                                               \
     static void name(float *v, int64_t n)                                                          \
@@ -167,6 +187,49 @@ CLIP_ROW(clip_row_f64, double)
 CELL_ROW(cell_row_f64, double)
 TIMES_ROW(times_row_f64, double)
 
+/* The usual LSTM in one pass, the operations of the loops above in their order. */
+typedef struct lstm_row {
+    const float *x, *v, *wb, *rb; /* [4 gates]: x_gate, v_gate, x_gate, x_gate apart */
+    int64_t x_gate, v_gate;
+    float *cell, *next;
+} lstm_row;
+
+#define LSTM_GATE(g)                                                                               \
+    ((r->x[(g)*r->x_gate + h] + r->wb[(g)*r->x_gate + h]) +                                        \
+     (r->v[(g)*r->v_gate + h] + r->rb[(g)*r->x_gate + h]))
+#define LSTM_ROW(name, SIGMOID, TANH)                                                              \
+    static void name(const lstm_row *r, int64_t n)                                                 \
+    {                                                                                              \
+        UBP_EW_LOOP(h, n)                                                                          \
+        {                                                                                          \
+            const float i = SIGMOID(LSTM_GATE(0)), f = SIGMOID(LSTM_GATE(2));                      \
+            const float cell = f * r->cell[h] + i * TANH(LSTM_GATE(3));                            \
+            r->cell[h] = cell;                                                                     \
+            r->next[h] = SIGMOID(LSTM_GATE(1)) * TANH(cell);                                       \
+        }                                                                                          \
+    }
+UBP_WIDE_VARIANTS(LSTM_ROW, lstm_row, ubp_sigmoidf, ubp_tanhf)
+
+/* False: not the usual one. */
+static bool usual_lstm_cell(const rnn *j, const row *r)
+{
+    const ubp_rnn_function *f = j->attr->f[j->direction];
+    const float *wb = (const float *)(const void *)j->bias;
+    if (!wb || j->peepholes || j->attr->input_forget || j->attr->clip < (double)INFINITY ||
+        !ubp_rnn_is_sigmoid(&f[0]) || !ubp_rnn_is_tanh(&f[1]) || !ubp_rnn_is_tanh(&f[2]))
+        return false;
+    const lstm_row all = {.x = (const float *)(const void *)j->xw + r->xw,
+                          .v = (const float *)(const void *)j->hr + r->hr,
+                          .wb = wb + r->first,
+                          .rb = wb + j->gates + r->first,
+                          .x_gate = j->h,
+                          .v_gate = r->count,
+                          .cell = (float *)(void *)j->cell + r->at,
+                          .next = (float *)(void *)r->next + r->at};
+    UBP_WIDE_CALL(lstm_row, &all, r->count);
+    return true;
+}
+
 #define RNN_WIDE(name, ...) UBP_WIDE_CALL(name##_f32, __VA_ARGS__)
 #define RNN_T               float
 #define RNN_(name)          f32_##name
@@ -193,11 +256,17 @@ static void tanh_f64(double *v, int64_t n)
 #define RNN_TANH(v, n)      tanh_f64(v, n)
 #include "ops/rnn_typed.h"
 
+static void usual_or_f32_lstm_cell(const rnn *j, const row *r)
+{
+    if (!usual_lstm_cell(j, r))
+        f32_lstm_cell(j, r);
+}
+
 static void (*cell_of(const rnn *j))(const rnn *, const row *)
 {
     switch (j->attr->kind) {
     case UBP_LSTM:
-        return j->wide ? f64_lstm_cell : f32_lstm_cell;
+        return j->wide ? f64_lstm_cell : usual_or_f32_lstm_cell;
     case UBP_GRU:
         return j->wide ? f64_gru_cell : f32_gru_cell;
     default:
@@ -205,43 +274,122 @@ static void (*cell_of(const rnn *j))(const rnn *, const row *)
     }
 }
 
-/* The row of sample n in this step; false when its sequence is over. */
-static bool find_row(const rnn *j, int64_t n, row *r, int64_t *time)
+static row row_of(const step *s, int64_t n)
 {
-    int64_t steps = length(j, n);
-    *time = j->reverse ? steps - 1 - j->step : j->step;
-    r->xw = (j->attr->batch_first ? n * j->t + *time : *time * j->n + n) * j->gates;
-    r->hr = n * j->gates;
-    r->at = n * j->h;
-    return j->step < steps;
+    const rnn *j = s->j;
+    const ubp_rnn_part *p = &s->part;
+    const int64_t steps = length(j, n), width = ubp_rnn_gates(j->attr->kind) * p->units;
+    row r = {.first = p->unit,
+             .count = p->units,
+             .hr = products_at(j, p) + (n - p->sample) * width,
+             .at = n * j->h + p->unit,
+             .state = j->state[s->number & 1],
+             .next = j->state[~s->number & 1],
+             .time = j->reverse ? steps - 1 - s->number : s->number,
+             .over = s->number >= steps};
+    r.xw = (j->attr->batch_first ? n * j->t + r.time : r.time * j->n + n) * j->gates + p->unit;
+    return r;
 }
 
 static void reset_rows(void *arg, int64_t begin, int64_t end)
 {
-    const rnn *j = arg;
-    row r;
-    int64_t time;
-    for (int64_t n = begin; n < end; n++)
-        if (find_row(j, n, &r, &time))
-            (j->wide ? f64_gru_reset : f32_gru_reset)(j, &r);
+    const step *s = arg;
+    for (int64_t n = begin; n < end; n++) {
+        const row r = row_of(s, n);
+        if (!r.over)
+            (s->j->wide ? f64_gru_reset : f32_gru_reset)(s->j, &r);
+    }
 }
 
 static void cell_rows(void *arg, int64_t begin, int64_t end)
 {
-    const rnn *j = arg;
+    const step *s = arg;
+    const rnn *j = s->j;
     char *y = ubp_has_out(j->call, 0) ? j->call->out[0]->data : NULL;
     void (*cell)(const rnn *, const row *) = cell_of(j);
-    row r;
-    int64_t time;
     for (int64_t n = begin; n < end; n++) {
-        if (!find_row(j, n, &r, &time))
+        const row r = row_of(s, n);
+        const size_t bytes = (size_t)(r.count * j->size);
+        char *next = r.next + r.at * j->size;
+        if (r.over) {
+            memcpy(next, r.state + r.at * j->size, bytes);
             continue;
+        }
         cell(j, &r);
-        int64_t at = j->attr->batch_first ? (n * j->t + time) * j->d + j->direction
-                                          : (time * j->d + j->direction) * j->n + n;
+        const int64_t at = j->attr->batch_first ? (n * j->t + r.time) * j->d + j->direction
+                                                : (r.time * j->d + j->direction) * j->n + n;
         if (y)
-            memcpy(y + at * j->h * j->size, j->state + r.at * j->size, (size_t)(j->h * j->size));
+            memcpy(y + (at * j->h + r.first) * j->size, next, bytes);
     }
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+/* One after the other, the samples of each shared out. */
+static ub_status run_steps(const rnn *j)
+{
+    const int64_t grain = 4096 / (j->h + 1) + 1; /* rows of cells that are worth a thread */
+    const ubp_run *run = j->call->run;
+    const bool split = ubp_rnn_is_split(j->attr);
+    for (step s = {.j = j, .part = ubp_rnn_part_of(&j->cut, 0)}; s.number < j->t; s.number++) {
+        const char *state = j->state[s.number & 1];
+        if (ubp_run_cancelled(run))
+            return UBP_CANCELLED(j->call);
+        if (j->products)
+            UBP_TRY(j->products->times_r(j->products->arg, j->call, j->direction, 0, state, j->hr));
+        else
+            UBP_TRY(times_r(j, state, 0, split ? 2 * j->h : j->gates));
+        if (split) {
+            ubp_run_parallel(run, j->n, grain, reset_rows, &s);
+            UBP_TRY(times_r(j, j->reset, 2 * j->h, j->h));
+        }
+        ubp_run_parallel(run, j->n, grain, cell_rows, &s);
+    }
+    return UB_OK;
+}
+
+static ub_status run_part(const rnn *j, int number, step *s)
+{
+    const ubp_rnn_products *p = j->products;
+    s->part = ubp_rnn_part_of(&j->cut, number);
+    const char *states = j->state[s->number & 1] + s->part.sample * j->h * j->size;
+    UBP_TRY(p->times_r(p->arg, j->call, j->direction, number, states,
+                       j->hr + products_at(j, &s->part) * j->size));
+    cell_rows(s, s->part.sample, s->part.sample + s->part.samples);
+    return UB_OK;
+}
+
+/* A thread's parts in all steps. With hidden units to a part, a step reads what all have written in
+ * the one before: they meet in between. Whoever has to stop says so before all meet; all look
+ * behind it, at a mark that no one touches before the next meeting but one. */
+static void run_member(void *arg, int member, int team)
+{
+    rnn *j = arg;
+    for (step s = {.j = j}; s.number < j->t; s.number++) {
+        _Atomic int *stop = &j->stop[s.number & 1];
+        for (int part = member; part < j->cut.parts; part += team) {
+            const ub_status st = run_part(j, part, &s);
+            if (st != UB_OK)
+                *stop = (int)st;
+        }
+        if (ubp_run_cancelled(j->call->run))
+            *stop = UB_ERR_CANCELLED;
+        if (!j->cut.by_samples)
+            ubp_team_wait();
+        if (*stop)
+            return;
+    }
+}
+
+static ub_status run_parts(rnn *j)
+{
+    const int threads = j->call->run->threads;
+    j->stop[0] = j->stop[1] = UB_OK;
+    ubp_team(threads < j->cut.parts ? threads : j->cut.parts, run_member, j);
+    const int stop = j->stop[0] ? j->stop[0] : j->stop[1];
+    if (stop == UB_ERR_CANCELLED)
+        return UBP_CANCELLED(j->call);
+    return stop ? ubp_op_fail(j->call, (ub_status)stop, "a product failed") : UB_OK;
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
@@ -269,29 +417,17 @@ static void store_state(const rnn *j, const char *state, int k)
 
 static ub_status run_direction(rnn *j)
 {
-    const ubp_run *run = j->call->run;
-    const int64_t grain = 4096 / (j->h + 1) + 1; /* rows of cells that are worth a thread */
     const char *b = input(j, UBP_RNN_B), *p = input(j, UBP_RNN_P);
     j->bias = b ? b + j->direction * 2 * j->gates * j->size : NULL;
     j->peepholes = p ? p + j->direction * 3 * j->h * j->size : NULL;
     if (!j->products)
         transpose_r(j);
     UBP_TRY(times_w(j));
-    load_state(j, j->state, UBP_RNN_H0);
+    load_state(j, j->state[0], UBP_RNN_H0);
     if (j->attr->kind == UBP_LSTM)
         load_state(j, j->cell, UBP_RNN_C0);
-    const bool split = ubp_rnn_is_split(j->attr);
-    for (j->step = 0; j->step < j->t; j->step++) {
-        if (ubp_run_cancelled(run))
-            return UBP_CANCELLED(j->call);
-        UBP_TRY(times_r(j, j->state, 0, split ? 2 * j->h : j->gates));
-        if (split) {
-            ubp_run_parallel(run, j->n, grain, reset_rows, j);
-            UBP_TRY(times_r(j, j->reset, 2 * j->h, j->h));
-        }
-        ubp_run_parallel(run, j->n, grain, cell_rows, j);
-    }
-    store_state(j, j->state, 1);
+    UBP_TRY(j->cut.parts > 1 ? run_parts(j) : run_steps(j));
+    store_state(j, j->state[j->t & 1], 1);
     if (j->attr->kind == UBP_LSTM)
         store_state(j, j->cell, 2);
     return UB_OK;
@@ -323,17 +459,20 @@ ub_status ubp_rnn_run(const ubp_call *call, const ubp_rnn_products *products)
              .h = call->in[UBP_RNN_R]->dims[2],
              .d = a->direction == UBP_BOTH ? 2 : 1};
     j.gates = ubp_rnn_gates(a->kind) * j.h;
+    j.cut = products ? products->cut
+                     : (ubp_rnn_cut){.samples = j.n, .hidden = j.h, .parts = 1, .by_samples = true};
     for (int64_t n = 0; n < j.n; n++)
         if (length(&j, n) < 0 || length(&j, n) > j.t)
             return ubp_op_fail(call, UB_ERR_SHAPE, "sequence_lens[%lld] is %lld of %lld steps",
                                (long long)n, (long long)length(&j, n), (long long)j.t);
-    if (ubp_has_out(call, 0))
+    if (ubp_has_out(call, 0) && ubp_has_in(call, UBP_RNN_LENGTHS))
         memset(call->out[0]->data, 0, ubp_tensor_bytes(call->out[0]));
     UBP_TRY(allocate(&j, &j.xw, j.t * j.n, j.gates));
     if (!products)
         UBP_TRY(allocate(&j, &j.rt, j.h, j.gates));
     UBP_TRY(allocate(&j, &j.hr, j.n, j.gates));
-    UBP_TRY(allocate(&j, &j.state, j.n, j.h));
+    UBP_TRY(allocate(&j, &j.state[0], j.n, j.h));
+    UBP_TRY(allocate(&j, &j.state[1], j.n, j.h));
     UBP_TRY(allocate(&j, &j.cell, j.n, j.h));
     UBP_TRY(allocate(&j, &j.reset, j.n, j.h));
     for (j.direction = 0; j.direction < j.d; j.direction++) {

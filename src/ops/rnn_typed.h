@@ -4,8 +4,8 @@
  * the element, RNN_SIGMOID and RNN_TANH its functions over a row, RNN_WIDE(name, ...) calls one of
  * its loops, RNN_(name) gives the functions their names.
  *
- * A cell works on one sample: its row of H R' becomes the gates in place, gate by gate, so that the
- * loops over hidden units are simple.
+ * A cell works on some hidden units of one sample: their part of its row of H R' becomes the gates
+ * in place, gate by gate, so that the loops over hidden units are simple.
  */
 
 /* Gate g: what the state gives, plus what the input gives, plus both biases. */
@@ -13,84 +13,86 @@ static void RNN_(gate)(const rnn *j, const row *r, int g)
 {
     const RNN_T *x = (const RNN_T *)(const void *)j->xw + r->xw + g * j->h;
     const RNN_T *wb = (const RNN_T *)(const void *)j->bias;
-    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + g * j->h;
+    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + g * r->count;
     if (!wb)
-        RNN_WIDE(add_row, v, x, j->h);
+        RNN_WIDE(add_row, v, x, r->count);
     else
-        RNN_WIDE(gate_row, v, x, wb + g * j->h, wb + j->gates + g * j->h, j->h);
+        RNN_WIDE(gate_row, v, x, wb + g * j->h + r->first, wb + j->gates + g * j->h + r->first,
+                 r->count);
 }
 
-static void RNN_(function)(const rnn *j, int f, RNN_T *v)
+static void RNN_(function)(const rnn *j, const row *r, int f, RNN_T *v)
 {
     const ubp_rnn_function *fn = &j->attr->f[j->direction][f];
     if (ubp_rnn_is_sigmoid(fn)) {
-        RNN_SIGMOID(v, j->h);
+        RNN_SIGMOID(v, r->count);
     } else if (ubp_rnn_is_tanh(fn)) {
-        RNN_TANH(v, j->h);
+        RNN_TANH(v, r->count);
     } else {
-        for (int64_t h = 0; h < j->h; h++)
+        for (int64_t h = 0; h < r->count; h++)
             v[h] = (RNN_T)ubp_rnn_apply(fn, (double)v[h]);
     }
 }
 
-static void RNN_(activate)(const rnn *j, int f, RNN_T *v)
+static void RNN_(activate)(const rnn *j, const row *r, int f, RNN_T *v)
 {
     const RNN_T clip = (RNN_T)j->attr->clip;
     if (clip < (RNN_T)INFINITY) /* else there is no bound */
-        RNN_WIDE(clip_row, v, clip, j->h);
-    RNN_(function)(j, f, v);
+        RNN_WIDE(clip_row, v, clip, r->count);
+    RNN_(function)(j, r, f, v);
 }
 
 /* v += peepholes of a gate * the cells. */
-static void RNN_(peep)(const rnn *j, int gate, const RNN_T *cell, RNN_T *v)
+static void RNN_(peep)(const rnn *j, const row *r, int gate, const RNN_T *cell, RNN_T *v)
 {
     const RNN_T *p = (const RNN_T *)(const void *)j->peepholes;
-    for (int64_t h = 0; h < j->h && p; h++)
-        v[h] += p[gate * j->h + h] * cell[h];
+    for (int64_t h = 0; h < r->count && p; h++)
+        v[h] += p[gate * j->h + r->first + h] * cell[h];
 }
 
 static void RNN_(rnn_cell)(const rnn *j, const row *r)
 {
     RNN_T *v = (RNN_T *)(void *)j->hr + r->hr;
     RNN_(gate)(j, r, 0);
-    RNN_(activate)(j, 0, v);
-    memcpy((RNN_T *)(void *)j->state + r->at, v, (size_t)j->h * sizeof *v);
+    RNN_(activate)(j, r, 0, v);
+    memcpy((RNN_T *)(void *)r->next + r->at, v, (size_t)r->count * sizeof *v);
 }
 
 /* Gates in the order i, o, f, c; peepholes i, o, f. */
 static void RNN_(lstm_cell)(const rnn *j, const row *r)
 {
-    RNN_T *cell = (RNN_T *)(void *)j->cell + r->at, *state = (RNN_T *)(void *)j->state + r->at;
-    RNN_T *i = (RNN_T *)(void *)j->hr + r->hr, *o = i + j->h, *f = o + j->h, *c = f + j->h;
+    RNN_T *cell = (RNN_T *)(void *)j->cell + r->at, *next = (RNN_T *)(void *)r->next + r->at;
+    RNN_T *i = (RNN_T *)(void *)j->hr + r->hr, *o = i + r->count, *f = o + r->count;
+    RNN_T *c = f + r->count;
     for (int g = 0; g < 4; g++)
         RNN_(gate)(j, r, g);
-    RNN_(peep)(j, 0, cell, i);
-    RNN_(peep)(j, 2, cell, f);
-    RNN_(activate)(j, 0, i);
-    RNN_(activate)(j, 1, c);
+    RNN_(peep)(j, r, 0, cell, i);
+    RNN_(peep)(j, r, 2, cell, f);
+    RNN_(activate)(j, r, 0, i);
+    RNN_(activate)(j, r, 1, c);
     if (!j->attr->input_forget)
-        RNN_(activate)(j, 0, f);
+        RNN_(activate)(j, r, 0, f);
     if (j->attr->input_forget)
-        for (int64_t h = 0; h < j->h; h++)
+        for (int64_t h = 0; h < r->count; h++)
             f[h] = 1 - i[h];
-    RNN_WIDE(cell_row, cell, f, i, c, j->h);
-    RNN_(peep)(j, 1, cell, o);
-    RNN_(activate)(j, 0, o);
+    RNN_WIDE(cell_row, cell, f, i, c, r->count);
+    RNN_(peep)(j, r, 1, cell, o);
+    RNN_(activate)(j, r, 0, o);
     /* ONNX Runtime does not clip the cell on its way to the output either. */
-    memcpy(c, cell, (size_t)j->h * sizeof *c);
-    RNN_(function)(j, 2, c);
-    RNN_WIDE(times_row, state, o, c, j->h);
+    memcpy(c, cell, (size_t)r->count * sizeof *c);
+    RNN_(function)(j, r, 2, c);
+    RNN_WIDE(times_row, next, o, c, r->count);
 }
 
 /* First half of a step of GRU: r, and r * H, which is then multiplied with R'. */
 static void RNN_(gru_reset)(const rnn *j, const row *r)
 {
-    const RNN_T *state = (const RNN_T *)(const void *)j->state + r->at;
+    const RNN_T *state = (const RNN_T *)(const void *)r->state + r->at;
     RNN_T *reset = (RNN_T *)(void *)j->reset + r->at;
-    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + j->h;
+    RNN_T *v = (RNN_T *)(void *)j->hr + r->hr + r->count;
     RNN_(gate)(j, r, 1);
-    RNN_(activate)(j, 0, v);
-    for (int64_t h = 0; h < j->h; h++)
+    RNN_(activate)(j, r, 0, v);
+    for (int64_t h = 0; h < r->count; h++)
         reset[h] = v[h] * state[h];
 }
 
@@ -98,24 +100,26 @@ static void RNN_(gru_reset)(const rnn *j, const row *r)
 static void RNN_(gru_cell)(const rnn *j, const row *r)
 {
     const RNN_T *bias = (const RNN_T *)(const void *)j->bias;
-    RNN_T *state = (RNN_T *)(void *)j->state + r->at;
-    RNN_T *z = (RNN_T *)(void *)j->hr + r->hr, *v = z + 2 * j->h;
+    const RNN_T *state = (const RNN_T *)(const void *)r->state + r->at;
+    RNN_T *next = (RNN_T *)(void *)r->next + r->at;
+    RNN_T *z = (RNN_T *)(void *)j->hr + r->hr, *v = z + 2 * r->count;
     RNN_(gate)(j, r, 0);
-    RNN_(activate)(j, 0, z);
+    RNN_(activate)(j, r, 0, z);
     if (j->attr->linear_before_reset) {
-        const RNN_T *rb = bias ? bias + j->gates + 2 * j->h : NULL;
+        const RNN_T *wb = bias ? bias + 2 * j->h + r->first : NULL;
+        const RNN_T *rb = bias ? wb + j->gates : NULL;
+        const RNN_T *x = (const RNN_T *)(const void *)j->xw + r->xw + 2 * j->h;
         RNN_(gru_reset)(j, r);
-        for (int64_t h = 0; h < j->h; h++) {
-            const RNN_T *x = (const RNN_T *)(const void *)j->xw + r->xw + 2 * j->h;
+        for (int64_t h = 0; h < r->count; h++) {
             RNN_T recurrent = rb ? v[h] + rb[h] : v[h];
-            v[h] = (rb ? x[h] + bias[2 * j->h + h] : x[h]) + z[j->h + h] * recurrent;
+            v[h] = (rb ? x[h] + wb[h] : x[h]) + z[r->count + h] * recurrent;
         }
     } else {
         RNN_(gate)(j, r, 2);
     }
-    RNN_(activate)(j, 1, v);
-    for (int64_t h = 0; h < j->h; h++)
-        state[h] = (1 - z[h]) * v[h] + z[h] * state[h];
+    RNN_(activate)(j, r, 1, v);
+    for (int64_t h = 0; h < r->count; h++)
+        next[h] = (1 - z[h]) * v[h] + z[h] * state[h];
 }
 
 #undef RNN_T

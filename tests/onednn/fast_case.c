@@ -70,6 +70,12 @@ void fc_ints(fast_case *c, const char *name, int n, const int64_t *v)
         (ubp_attr){.name = name, .kind = UBP_ATTR_INTS, .n = (size_t)n, .ints = c->ints[k]};
 }
 
+void fc_text(fast_case *c, const char *name, const char *v)
+{
+    c->attrs[c->node.n_attrs++] =
+        (ubp_attr){.name = name, .kind = UBP_ATTR_STRING, .s = v, .s_size = strlen(v)};
+}
+
 static ub_tensor new_tensor(int rank, const int64_t *dims)
 {
     ub_tensor t;
@@ -90,6 +96,14 @@ void fc_input(fast_case *c, int i, int rank, const int64_t *dims, bool batched, 
     int64_t n = ub_tensor_count(&c->in[i]);
     for (int64_t k = 0; k < n; k++)
         v[k] = value();
+}
+
+void fc_lengths(fast_case *c, int i, int64_t n, int64_t most)
+{
+    fc_input(c, i, 1, &n, true, false);
+    c->in[i].dtype = UB_I32;
+    for (int64_t k = 0; k < n; k++)
+        ((int32_t *)c->in[i].data)[k] = (int32_t)(1 + fc_random(most));
 }
 
 void fc_ready(fast_case *c)
@@ -192,6 +206,7 @@ float *fc_reference(const fast_case *c, const fast_run *r, int64_t *count)
 static ub_tensor laid_out(const ub_tensor *t, const ub_tensor *like)
 {
     ub_tensor copy = new_tensor(t->rank, t->dims);
+    copy.dtype = t->dtype;
     memcpy(copy.strides, like->strides, sizeof copy.strides);
     ubp_tensor_move(&copy, t);
     return copy;
@@ -264,7 +279,8 @@ float *fc_fast(const fast_case *c, ubp_onednn *d, const fast_run *r, int64_t *co
         fill_residual(&out, r->first);
     void *memory = aligned_alloc(64, (scratch + 127) / 64 * 64);
     int threads = r->threads ? r->threads : 1;
-    ubp_run run = {.threads = threads, .onednn = d};
+    ubp_arena arena = {0};
+    ubp_run run = {.threads = threads, .onednn = d, .scratch = &arena};
     call.run = &run;
     int old = ubp_threads_enter(threads);
     ubp_invalid_raised(threads);
@@ -278,6 +294,7 @@ float *fc_fast(const fast_case *c, ubp_onednn *d, const fast_run *r, int64_t *co
     }
     fc_watched = ubp_fast_watches(f);
     ubp_threads_leave(old);
+    ubp_arena_release(&arena);
     if (st != UB_OK)
         fail_msg("%s: %s", c->text, err.message);
     ubp_tensor_move(&result, &out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One operator call, run by its reference kernel and by the prepared one, over any part of a batch
- * and any number of threads. All tensors are float32.
+ * and any number of threads. All tensors are float32, but for lengths of sequences.
  */
 #ifndef FAST_CASE_H
 #define FAST_CASE_H
@@ -9,7 +9,7 @@
 #include "ops/attrs.h"
 #include "ops/fast.h"
 
-enum { FC_ATTRS = 8, FC_INPUTS = 3 };
+enum { FC_ATTRS = 8, FC_INPUTS = 8 };
 
 typedef struct fast_case {
     char text[160]; /* for messages */
@@ -40,6 +40,9 @@ void fc_int(fast_case *c, const char *name, int64_t v);
 void fc_ints(fast_case *c, const char *name, int n, const int64_t *v);
 /* Input i with random values; those of constants have mean 0. */
 void fc_input(fast_case *c, int i, int rank, const int64_t *dims, bool batched, bool constant);
+void fc_text(fast_case *c, const char *name, const char *v);
+/* Input i: int32, for each of n samples a number of 1 to `most`. */
+void fc_lengths(fast_case *c, int i, int64_t n, int64_t most);
 /* Parses the attributes; call once the inputs are there. */
 void fc_ready(fast_case *c);
 void fc_end(fast_case *c);

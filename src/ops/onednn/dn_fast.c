@@ -226,8 +226,7 @@ static ub_status fast_size(ubp_fast *f, size_t *scratch, const ubp_call *call)
     return UB_OK;
 }
 
-ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
-                           const ubp_post *posts, int n_posts, ub_tensor *want, size_t *scratch)
+ub_status ubp_dn_fast_new(ubp_fast **out, ubp_onednn *d, const ubp_dn_request *r, size_t *scratch)
 {
     static const struct {
         const char *op;
@@ -243,7 +242,7 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
                   {"LSTM", ubp_dn_rnn},
                   {"GRU", ubp_dn_rnn},
                   {"RNN", ubp_dn_rnn}};
-    const ubp_dn_request r = {.call = call, .posts = posts, .n_posts = n_posts, .want = want};
+    const ubp_call *call = r->call;
     *out = NULL;
     *scratch = 0;
     if (!d || call->op->domain[0] != '\0')
@@ -255,7 +254,8 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
         if (!f)
             return ubp_fail_memory(call->err, sizeof *f);
         f->d = d;
-        ub_status st = served[i].prepare(f, &r);
+        f->threads = r->threads;
+        ub_status st = served[i].prepare(f, r);
         *scratch = f->own_scratch;
         if (st == UB_OK && f->prim)
             st = fast_size(f, scratch, call);
@@ -267,6 +267,13 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
         return UB_OK;
     }
     return UBP_DECLINED;
+}
+
+ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
+                           const ubp_post *posts, int n_posts, ub_tensor *want, size_t *scratch)
+{
+    const ubp_dn_request r = {.call = call, .posts = posts, .n_posts = n_posts, .want = want};
+    return ubp_dn_fast_new(out, d, &r, scratch);
 }
 
 const char *ubp_fast_kernel(const ubp_fast *f)

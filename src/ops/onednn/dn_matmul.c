@@ -222,7 +222,8 @@ static ub_status as_matmul(ubp_fast *f, const product *p, const ubp_call *call)
     int layout;
     memset(&spec, 0, sizeof spec);
     spec.kind = UBP_DN_MATMUL;
-    spec.threads = f->d->cores; /* moves rows and columns between threads, not K */
+    /* Moves rows and columns between threads, not K. */
+    spec.threads = f->threads ? f->threads : f->d->cores;
     if (layout_of(&spec.src, &p->a) == NONE || !ubp_dn_operand_of(&spec.dst, &p->dst) ||
         !fill_weights(f, &spec.weights, p, &layout))
         return UBP_DECLINED;
@@ -301,7 +302,7 @@ static ub_status as_convolution(ubp_fast *f, const product *p, const ubp_call *c
     memset(&spec, 0, sizeof spec);
     spec.kind = UBP_DN_CONV;
     spec.n = 2;
-    spec.threads = UBP_DN_THREADS;
+    spec.threads = f->threads ? f->threads : UBP_DN_THREADS;
     spec.kernel[0] = spec.kernel[1] = spec.stride[0] = spec.stride[1] = 1;
     f->weights_shape = (ubp_dn_operand){
         .rank = 4, .dims = {n, k, 1, 1}, .strides = {b.strides[1], b.strides[0], 1, 1}};

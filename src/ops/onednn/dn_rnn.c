@@ -2,71 +2,107 @@
 /*
  * LSTM, GRU and RNN in float32: the reference kernel with oneDNN's matrix products in place of its
  * own. Each product is the prepared MatMul of dn_matmul.c, which keeps the bits; the cells are the
- * same code.
+ * same code. The hidden units are cut into parts for the cores of this machine, each with its
+ * columns of R' as a product of its own for one thread: so half of R' stays in each core's cache
+ * for all steps, and threads meet once a step. Columns do not move a sum.
  */
 #include "ops/onednn/onednn.h"
 #include "ops/rnn.h"
 
 #include <string.h>
 
+enum { MOST_PARTS = 8 };
+
 /* rows by a constant matrix. */
 typedef struct product {
     ubp_fast *fast;
-    ub_tensor a, b, c; /* [rows][K], [K][G*H], [rows][G*H] */
+    ub_tensor a, b, c; /* [rows][K], [K][columns], [rows][columns] */
     size_t scratch;
+    void *memory; /* scratch memory of this run */
 } product;
 
 struct ubp_dn_recurrent {
-    product w[2], r[2]; /* [direction] */
+    const ubp_op *matmul;
+    ubp_rnn_cut cut;
+    product w[2], r[2][MOST_PARTS]; /* [direction], [direction][part] */
+    char *columns;                  /* [D][parts][G][units of the part][H]: R; or NULL */
 };
 
 void ubp_dn_rnn_free(ubp_dn_recurrent *rnn)
 {
     for (int d = 0; rnn && d < 2; d++) {
         ubp_fast_free(rnn->w[d].fast);
-        ubp_fast_free(rnn->r[d].fast);
+        for (int p = 0; p < MOST_PARTS; p++)
+            ubp_fast_free(rnn->r[d][p].fast);
     }
+    if (rnn)
+        ubp_free(rnn->columns);
     ubp_free(rnn);
 }
 
-static ub_status multiply(const product *p, const ubp_call *call, const void *rows, char *out)
+/* The MatMul of p as a call; in, to: room for its operands. */
+static ubp_call matmul_of(const ubp_dn_recurrent *rnn, const product *p, const ubp_call *call,
+                          const ub_tensor **in, ub_tensor **to)
 {
-    ub_tensor a = p->a, c = p->c;
-    const ub_tensor *in[2] = {&a, &p->b};
-    ub_tensor *to[1] = {&c};
+    in[1] = &p->b;
+    return (ubp_call){.op = rnn->matmul,
+                      .node = call->node,
+                      .n_in = 2,
+                      .n_out = 1,
+                      .in = in,
+                      .out = to,
+                      .run = call->run,
+                      .err = call->err};
+}
+
+static ub_status multiply(const ubp_dn_recurrent *rnn, const product *p, const ubp_call *call,
+                          const void *rows, char *out)
+{
+    ub_tensor a = p->a, c = p->c, *to[1] = {&c};
+    const ub_tensor *in[2] = {&a, NULL};
     a.data = (void *)(uintptr_t)rows;
     c.data = out;
-    const ubp_call one = {.op = ubp_op_find("MatMul", ""),
-                          .node = call->node,
-                          .n_in = 2,
-                          .n_out = 1,
-                          .in = in,
-                          .out = to,
-                          .run = call->run,
-                          .err = call->err};
-    void *scratch = p->scratch ? ubp_run_scratch(call, p->scratch) : NULL;
-    if (p->scratch && !scratch)
-        return UB_ERR_MEMORY;
-    return ubp_fast_run(p->fast, &one, scratch);
+    const ubp_call one = matmul_of(rnn, p, call, in, to);
+    return ubp_fast_run(p->fast, &one, p->memory);
 }
 
 static ub_status times_w(void *arg, const ubp_call *call, int direction, char *out)
 {
     const ubp_dn_recurrent *rnn = arg;
-    return multiply(&rnn->w[direction], call, call->in[UBP_RNN_X]->data, out);
+    return multiply(rnn, &rnn->w[direction], call, call->in[UBP_RNN_X]->data, out);
 }
 
-static ub_status times_r(void *arg, const ubp_call *call, int direction, const char *state,
-                         char *out)
+static ub_status times_r(void *arg, const ubp_call *call, int direction, int part,
+                         const char *state, char *out)
 {
     const ubp_dn_recurrent *rnn = arg;
-    return multiply(&rnn->r[direction], call, state, out);
+    ubp_run alone = *call->run;
+    ubp_call one = *call;
+    alone.threads = 1;
+    alone.scratch = NULL; /* shared by all threads; the product has its own */
+    one.run = &alone;
+    one.err = NULL;
+    return multiply(rnn, &rnn->r[direction][part], &one, state, out);
+}
+
+/* Scratch memory, weights and primitives are ready before threads share them. */
+static ub_status get_ready(const ubp_dn_recurrent *rnn, product *p, const ubp_call *call)
+{
+    ub_tensor *to[1] = {&p->c};
+    const ub_tensor *in[2] = {&p->a, NULL};
+    const ubp_call one = matmul_of(rnn, p, call, in, to);
+    p->memory = p->scratch ? ubp_run_scratch(call, p->scratch) : NULL;
+    if (p->scratch && !p->memory)
+        return UB_ERR_MEMORY;
+    return ubp_dn_fast_bind(p->fast, &one, 1);
 }
 
 /* What the cells read must be aligned; a view of a file may not be. W and R are only packed. */
 static ub_status run_aligned(ubp_fast *f, const ubp_call *call)
 {
-    const ubp_rnn_products products = {.arg = f->rnn, .times_w = times_w, .times_r = times_r};
+    ubp_dn_recurrent *rnn = f->rnn;
+    const ubp_rnn_products products = {
+        .arg = rnn, .cut = rnn->cut, .times_w = times_w, .times_r = times_r};
     const ub_tensor *in[UBP_RNN_P + 1] = {0};
     ub_tensor aligned[UBP_RNN_P + 1];
     ubp_call copy = *call;
@@ -82,6 +118,11 @@ static ub_status run_aligned(ubp_fast *f, const ubp_call *call)
         in[i] = &aligned[i];
     }
     copy.in = in;
+    for (int d = 0; d < 2 && rnn->w[d].fast; d++) {
+        UBP_TRY(get_ready(rnn, &rnn->w[d], call));
+        for (int p = 0; p < rnn->cut.parts; p++)
+            UBP_TRY(get_ready(rnn, &rnn->r[d][p], call));
+    }
     return ubp_rnn_run(&copy, &products);
 }
 
@@ -93,32 +134,88 @@ static ub_status run(ubp_fast *f, const ubp_call *call, void *scratch)
     return st;
 }
 
-/* rows [rows][K] by the matrix [G*H][K] of a direction, turned. */
-static ub_status prepare(product *p, ubp_fast *f, const ubp_call *call, int64_t rows,
-                         const ub_tensor *matrix, int direction)
+/* rows [rows][K] by matrix [columns][K], turned; made for `threads` threads, 0: all. */
+static ub_status prepare(product *p, ubp_fast *f, const ubp_call *call, int64_t rows, int64_t k,
+                         int64_t columns, const void *matrix, int threads)
 {
-    const int64_t gates = matrix->dims[1], k = matrix->dims[2];
     const int64_t size = (int64_t)sizeof(float);
     p->a = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {rows, k}};
-    p->b = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {k, gates}, .strides = {size, k * size}};
-    p->c = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {rows, gates}};
+    p->b =
+        (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {k, columns}, .strides = {size, k * size}};
+    p->c = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {rows, columns}};
     ubp_tensor_set_strides(&p->a);
     ubp_tensor_set_strides(&p->c);
-    p->b.data = (char *)matrix->data + direction * gates * k * size;
-    const ub_tensor *in[2] = {&p->a, &p->b};
-    ub_tensor *out[1] = {&p->c}, want[2] = {p->a, p->b};
-    const ubp_call one = {.op = ubp_op_find("MatMul", ""),
-                          .node = call->node,
-                          .n_in = 2,
-                          .n_out = 1,
-                          .in = in,
-                          .out = out,
-                          .err = call->err};
-    UBP_TRY(ubp_fast_prepare(&p->fast, f->d, &one, NULL, 0, want, &p->scratch));
+    p->b.data = (void *)(uintptr_t)matrix;
+    ub_tensor *to[1] = {&p->c}, want[2] = {p->a, p->b};
+    const ub_tensor *in[2] = {&p->a, NULL};
+    const ubp_call one = matmul_of(f->rnn, p, call, in, to);
+    const ubp_dn_request r = {.call = &one, .want = want, .threads = threads};
+    UBP_TRY(ubp_dn_fast_new(&p->fast, f->d, &r, &p->scratch));
     for (int i = 0; i < 2; i++)
         if (want[0].strides[i] != p->a.strides[i] || want[1].strides[i] != p->b.strides[i] ||
-            p->c.strides[i] != (i ? size : gates * size))
+            p->c.strides[i] != (i ? size : columns * size))
             return UBP_DECLINED;
+    return UB_OK;
+}
+
+/* Parts that are worth a thread: from a quarter of a megabyte of R on, which is read in each step.
+ * Four rows hide that; fewer do not. */
+static ubp_rnn_cut pick_cut(const ubp_fast *f, int64_t samples, int64_t gates, int64_t hidden)
+{
+    enum { VECTOR = 16, WORTH = 1 << 16, ROWS = 4 };
+    const int64_t rows = samples / ROWS > 0 ? samples / ROWS : 1;
+    const int64_t most = f->d->cores < MOST_PARTS ? f->d->cores : MOST_PARTS;
+    int64_t worth = gates * hidden * hidden / WORTH, parts;
+    worth = worth > INT32_MAX / rows ? INT32_MAX : worth * rows;
+    const bool by_samples = rows >= most;
+    const int64_t limit = by_samples ? rows : hidden / VECTOR;
+    parts = worth < most ? worth : most;
+    parts = parts < limit ? parts : limit;
+    return (ubp_rnn_cut){.samples = samples,
+                         .hidden = hidden,
+                         .parts = parts < 1 ? 1 : (int)parts,
+                         .by_samples = by_samples};
+}
+
+/* The rows of R of each part together. */
+static ub_status cut_columns(ubp_dn_recurrent *rnn, const ub_tensor *r, int64_t gates,
+                             const ubp_call *call)
+{
+    const int64_t h = r->dims[2], row = h * (int64_t)sizeof(float);
+    char *to = rnn->columns = ubp_malloc_aligned(ubp_tensor_bytes(r));
+    if (!to)
+        return ubp_fail_memory(call->err, ubp_tensor_bytes(r));
+    for (int64_t d = 0; d < r->dims[0]; d++)
+        for (int i = 0; i < rnn->cut.parts; i++) {
+            const ubp_rnn_part p = ubp_rnn_part_of(&rnn->cut, i);
+            for (int64_t g = 0; g < gates; g++, to += p.units * row)
+                memcpy(to, (const char *)r->data + (d * gates * h + g * h + p.unit) * row,
+                       (size_t)(p.units * row));
+        }
+    return UB_OK;
+}
+
+static ub_status prepare_products(ubp_fast *f, const ubp_call *call)
+{
+    ubp_dn_recurrent *rnn = f->rnn;
+    const ubp_rnn_attr *a = call->attr;
+    const ub_tensor *x = call->in[UBP_RNN_X], *w = call->in[UBP_RNN_W], *r = call->in[UBP_RNN_R];
+    const int64_t size = (int64_t)sizeof(float), gates = ubp_rnn_gates(a->kind);
+    const int64_t h = r->dims[2], in = w->dims[2];
+    rnn->cut = pick_cut(f, x->dims[!a->batch_first], gates, h);
+    if (rnn->cut.parts > 1 && !rnn->cut.by_samples)
+        UBP_TRY(cut_columns(rnn, r, gates, call));
+    for (int d = 0; d < (a->direction == UBP_BOTH ? 2 : 1); d++) {
+        const int64_t at = d * gates * h;
+        UBP_TRY(prepare(&rnn->w[d], f, call, x->dims[0] * x->dims[1], in, gates * h,
+                        (const char *)w->data + at * in * size, 0));
+        for (int i = 0; i < rnn->cut.parts; i++) {
+            const ubp_rnn_part p = ubp_rnn_part_of(&rnn->cut, i);
+            const char *from = rnn->columns ? rnn->columns + (at + gates * p.unit) * h * size
+                                            : (const char *)r->data + at * h * size;
+            UBP_TRY(prepare(&rnn->r[d][i], f, call, p.samples, h, gates * p.units, from, 1));
+        }
+    }
     return UB_OK;
 }
 
@@ -133,10 +230,8 @@ ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r)
     f->rnn = ubp_calloc(1, sizeof *f->rnn);
     if (!f->rnn)
         return ubp_fail_memory(call->err, sizeof *f->rnn);
-    for (int d = 0; d < (a->direction == UBP_BOTH ? 2 : 1); d++) {
-        UBP_TRY(prepare(&f->rnn->w[d], f, call, x->dims[0] * x->dims[1], w, d));
-        UBP_TRY(prepare(&f->rnn->r[d], f, call, x->dims[!a->batch_first], rr, d));
-    }
+    f->rnn->matmul = ubp_op_find("MatMul", "");
+    UBP_TRY(prepare_products(f, call));
     f->run = run;
     for (int i = 0; i < call->n_in; i++)
         if (call->in[i])

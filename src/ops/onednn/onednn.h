@@ -160,6 +160,7 @@ struct ubp_fast {
     int64_t items;
     size_t src_item, dst_item; /* bytes from one item to the next */
     bool serial;               /* one thread an item: the implementation splits sums over threads */
+    int threads;               /* that its primitives are made for; 0: as many as pay */
     bool light;                /* too little work in an item to share it between threads */
     int64_t interleave;        /* channels to bring from planes to channels-last; 0: none */
     int64_t plane;             /* pixels of a plane */
@@ -232,7 +233,11 @@ typedef struct ubp_dn_request {
     const ubp_post *posts;
     int n_posts;
     ub_tensor *want;
+    int threads; /* 1: only ever run by one thread; 0: by any number */
 } ubp_dn_request;
+
+/* As ubp_fast_prepare(). */
+ub_status ubp_dn_fast_new(ubp_fast **out, ubp_onednn *d, const ubp_dn_request *r, size_t *scratch);
 
 /* Each fills f (new, zeroed) or gives UBP_DECLINED. */
 ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r);         /* dn_conv.c */
