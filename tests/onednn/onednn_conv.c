@@ -179,12 +179,15 @@ static void test_cores(void **unused)
 {
     static const int cores[] = {1, 2, 3, 8, 32};
     (void)unused;
-    fc_seed(5);
-    for (int i = 0; i < 10; i++) {
+    const char *cases = getenv("UB_RANDOM_CASES"), *seed = getenv("UB_RANDOM_SEED");
+    fc_seed(seed ? (uint64_t)atoll(seed) : 5);
+    for (int i = cases ? atoi(cases) : 16; i > 0; i--) {
         shape s;
         fast_case c;
         int64_t count, again;
-        random_shape(&s);
+        do
+            random_shape(&s);
+        while (i % 2 && s.k > 1); /* half of them 1x1 */
         make(&c, &s, 4, 1 + fc_random(4), true);
         const fast_run r = {.threads = 2};
         float *y = fc_fast(&c, session, &r, &count);

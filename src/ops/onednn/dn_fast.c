@@ -13,6 +13,7 @@
 #include "ops/onednn/onednn.h"
 
 #include <string.h>
+#include <unistd.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -175,6 +176,15 @@ bool ubp_dn_one_chain(const ubp_dn_prim *p)
     return false;
 }
 
+/* The block of input channels, which alone could move a sum, comes from the packed weights on caches
+ * of half a megabyte and up; they are compared. */
+static bool cut_by_weights(const ubp_dn_prim *p)
+{
+    const long least = 512L * 1024;
+    return DNNL_VERSION_MAJOR == 2 && strncmp(p->name, "brgconv_1x1:", 12) == 0 &&
+           sysconf(_SC_LEVEL2_CACHE_SIZE) >= least;
+}
+
 ub_status ubp_dn_trade(ubp_fast *f, const ubp_dn_spec *spec, bool (*takes)(const char *name),
                        bool *traded, const ubp_call *call)
 {
@@ -199,7 +209,7 @@ ub_status ubp_dn_fit_cores(ubp_fast *f, bool (*takes)(const char *name), const u
 {
     ubp_dn_spec spec = f->prim->spec;
     bool traded;
-    if (!ubp_dn_one_chain(f->prim) || spec.threads <= f->d->cores)
+    if (!(ubp_dn_one_chain(f->prim) || cut_by_weights(f->prim)) || spec.threads <= f->d->cores)
         return UB_OK;
     spec.threads = f->d->cores;
     return ubp_dn_trade(f, &spec, takes, &traded, call);
