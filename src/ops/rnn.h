@@ -84,6 +84,8 @@ static inline ubp_rnn_part ubp_rnn_part_of(const ubp_rnn_cut *c, int part)
 typedef struct ubp_rnn_products {
     void *arg;
     ubp_rnn_cut cut;
+    char *xw;    /* [T*N][G*H]: room for what times_w gives */
+    bool turned; /* X lies, and its products with it, as if the other of T and N came first */
     /* out: rows of G*H, X [T*N][I] by W' of a direction */
     ub_status (*times_w)(void *arg, const ubp_call *call, int direction, char *out);
     /* out: rows of G * units of the part, states of its samples by their columns of R'; called by

@@ -287,7 +287,8 @@ static row row_of(const step *s, int64_t n)
              .next = j->state[~s->number & 1],
              .time = j->reverse ? steps - 1 - s->number : s->number,
              .over = s->number >= steps};
-    r.xw = (j->attr->batch_first ? n * j->t + r.time : r.time * j->n + n) * j->gates + p->unit;
+    const bool by_samples = j->attr->batch_first != (j->products && j->products->turned);
+    r.xw = (by_samples ? n * j->t + r.time : r.time * j->n + n) * j->gates + p->unit;
     return r;
 }
 
@@ -467,9 +468,12 @@ ub_status ubp_rnn_run(const ubp_call *call, const ubp_rnn_products *products)
                                (long long)n, (long long)length(&j, n), (long long)j.t);
     if (ubp_has_out(call, 0) && ubp_has_in(call, UBP_RNN_LENGTHS))
         memset(call->out[0]->data, 0, ubp_tensor_bytes(call->out[0]));
-    UBP_TRY(allocate(&j, &j.xw, j.t * j.n, j.gates));
-    if (!products)
+    if (products) {
+        j.xw = products->xw;
+    } else {
+        UBP_TRY(allocate(&j, &j.xw, j.t * j.n, j.gates));
         UBP_TRY(allocate(&j, &j.rt, j.h, j.gates));
+    }
     UBP_TRY(allocate(&j, &j.hr, j.n, j.gates));
     UBP_TRY(allocate(&j, &j.state[0], j.n, j.h));
     UBP_TRY(allocate(&j, &j.state[1], j.n, j.h));

@@ -25,6 +25,7 @@ struct ubp_dn_recurrent {
     const ubp_op *matmul;
     ubp_rnn_cut cut;
     product w[2], r[2][MOST_PARTS]; /* [direction], [direction][part] */
+    bool turned;                    /* X lies with T and N exchanged */
     char *columns;                  /* [D][parts][G][units of the part][H]: R; or NULL */
 };
 
@@ -98,11 +99,15 @@ static ub_status get_ready(const ubp_dn_recurrent *rnn, product *p, const ubp_ca
 }
 
 /* What the cells read must be aligned; a view of a file may not be. W and R are only packed. */
-static ub_status run_aligned(ubp_fast *f, const ubp_call *call)
+static ub_status run_aligned(ubp_fast *f, const ubp_call *call, void *xw)
 {
     ubp_dn_recurrent *rnn = f->rnn;
-    const ubp_rnn_products products = {
-        .arg = rnn, .cut = rnn->cut, .times_w = times_w, .times_r = times_r};
+    const ubp_rnn_products products = {.arg = rnn,
+                                       .cut = rnn->cut,
+                                       .xw = xw,
+                                       .turned = rnn->turned,
+                                       .times_w = times_w,
+                                       .times_r = times_r};
     const ub_tensor *in[UBP_RNN_P + 1] = {0};
     ub_tensor aligned[UBP_RNN_P + 1];
     ubp_call copy = *call;
@@ -128,8 +133,7 @@ static ub_status run_aligned(ubp_fast *f, const ubp_call *call)
 
 static ub_status run(ubp_fast *f, const ubp_call *call, void *scratch)
 {
-    (void)scratch;
-    ub_status st = run_aligned(f, call);
+    ub_status st = run_aligned(f, call, scratch);
     ubp_arena_reset(call->run->scratch);
     return st;
 }
@@ -219,6 +223,17 @@ static ub_status prepare_products(ubp_fast *f, const ubp_call *call)
     return UB_OK;
 }
 
+/* As the Transpose leaves it that exporters put before a batch-first module. */
+static bool lies_turned(const ub_tensor *x)
+{
+    ub_tensor t = *x;
+    t.dims[0] = x->dims[1];
+    t.dims[1] = x->dims[0];
+    ubp_tensor_set_strides(&t);
+    return x->dims[0] > 1 && x->dims[1] > 1 && x->strides[0] == t.strides[1] &&
+           x->strides[1] == t.strides[0] && x->strides[2] == t.strides[2];
+}
+
 ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r)
 {
     const ubp_call *call = r->call;
@@ -231,10 +246,12 @@ ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r)
     if (!f->rnn)
         return ubp_fail_memory(call->err, sizeof *f->rnn);
     f->rnn->matmul = ubp_op_find("MatMul", "");
+    f->rnn->turned = lies_turned(x);
     UBP_TRY(prepare_products(f, call));
+    f->own_scratch = ubp_tensor_bytes(&f->rnn->w[0].c);
     f->run = run;
     for (int i = 0; i < call->n_in; i++)
-        if (call->in[i])
+        if (call->in[i] && !(i == UBP_RNN_X && f->rnn->turned))
             ubp_tensor_set_strides(&r->want[i]);
     for (int k = 0; k < call->n_out; k++)
         if (call->out[k])
