@@ -142,30 +142,28 @@ static void gelu_is_one_step(void **state)
     release(&g);
 }
 
-/* ---- ConvTranspose ------------------------------------------------------------------------------
- */
+/* ---- Layers made of other products
+ * -------------------------------------------------------------- */
 
-static void transpose_keeps_bits(void **state)
+/* The layer "0" of net: near the reference kernels, and for any number of threads each sample has
+ * the bits it has alone. */
+static void keeps_bits(ub_nn *net, int rank, const int64_t *dims)
 {
     given g;
     ub_error err;
-    (void)state;
-    ub_nn *net = ub_nn_new(5);
-    ub_torch_input(net, {6, 5, 7});
-    ub_torch_conv_transpose2d(net, 6, 10, {2, 3}, {2, 3});
     ok(ub_nn_model(&g.model, net, &err), &err);
-    ok(ub_tensor_random_normal(&g.x, 4, (const int64_t[]){4, 6, 5, 7}, 9, &err), &err);
+    ok(ub_tensor_random_normal(&g.x, rank, dims, 9, &err), &err);
     ub_session *plain = session(&g, 1, 0, true);
-    ub_tensor *truth = get(plain, "0");
-    assert_int_equal(truth->dims[2], 10);
-    assert_int_equal(truth->dims[3], 21);
+    ub_tensor *result = get(plain, "0"), *truth;
+    ok(ub_tensor_copy(&truth, result, &err), &err);
     for (int threads = 1; threads <= 3; threads++) {
         ub_session *s = session(&g, threads, 0, false);
         ub_tensor *whole = get(s, "0"), *dense;
         ok(ub_tensor_copy(&dense, whole, &err), &err);
+        assert_int_equal(ub_tensor_count(dense), ub_tensor_count(truth));
         for (int64_t i = 0; i < ub_tensor_count(truth); i++)
             assert_true(fabsf(((float *)dense->data)[i] - ((float *)truth->data)[i]) < 1e-5f);
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < dims[0]; k++) {
             char what[16];
             ub_tensor there;
             snprintf(what, sizeof what, "0[%d]", k);
@@ -179,8 +177,34 @@ static void transpose_keeps_bits(void **state)
         ub_session_free(s);
     }
     ub_tensor_free(truth);
+    ub_tensor_free(result);
     ub_session_free(plain);
     release(&g);
+}
+
+static void conv_transpose_keeps_bits(void **state)
+{
+    (void)state;
+    ub_nn *net = ub_nn_new(5);
+    ub_torch_input(net, {6, 5, 7});
+    ub_torch_conv_transpose2d(net, 6, 10, {2, 3}, {2, 3});
+    keeps_bits(net, 4, (const int64_t[]){4, 6, 5, 7});
+}
+
+/* The samples come first, the layer wants the steps first: it reads them as they lie. Nine samples
+ * are shared out by threads, a few are not, and one alone shares its hidden units. */
+static void recurrent_keeps_bits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        ub_nn *net = ub_nn_new(7);
+        ub_torch_input(net, {6, 24});
+        if (i == 2)
+            ub_torch_gru(net, 24, 256, .batch_first = true);
+        else
+            ub_torch_lstm(net, 24, 256, .batch_first = true, .bidirectional = i == 1);
+        keeps_bits(net, 3, (const int64_t[]){i == 3 ? 3 : 9, 6, 24});
+    }
 }
 
 /* ---- Kept values --------------------------------------------------------------------------------
@@ -305,9 +329,13 @@ static void cache_keeps_to_budget(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chain_keeps_bits),      cmocka_unit_test(gelu_is_one_step),
-        cmocka_unit_test(transpose_keeps_bits),  cmocka_unit_test(cache_saves_steps),
-        cmocka_unit_test(cache_knows_samples),   cmocka_unit_test(cache_forgets),
+        cmocka_unit_test(chain_keeps_bits),
+        cmocka_unit_test(gelu_is_one_step),
+        cmocka_unit_test(conv_transpose_keeps_bits),
+        cmocka_unit_test(recurrent_keeps_bits),
+        cmocka_unit_test(cache_saves_steps),
+        cmocka_unit_test(cache_knows_samples),
+        cmocka_unit_test(cache_forgets),
         cmocka_unit_test(cache_keeps_to_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
