@@ -38,6 +38,13 @@ typedef struct ubp_keeper {
     uint64_t clock;
 } ubp_keeper;
 
+/* What a thread has of its own that runs blocks beside others: side.c. */
+typedef struct ubp_lane {
+    ubp_cache cache;
+    ubp_workspace workspaces[1]; /* bodies do not run in lanes */
+    ubp_arena scratch;
+} ubp_lane;
+
 struct ub_session {
     const ub_model *model;
     ub_session_options options;
@@ -47,7 +54,9 @@ struct ub_session {
     ubp_cache cache;
     ubp_keeper kept;                           /* with cache_bytes */
     ubp_workspace workspaces[UBP_MAX_NESTING]; /* of the model's graph, then of bodies in it */
-    ubp_pool *pool;                            /* of the results' buffers */
+    ubp_lane **lanes;                          /* [n_lanes] */
+    int n_lanes;
+    ubp_pool *pool; /* of the results' buffers */
     ubp_arena scratch;
     struct ubp_onednn *onednn;
     ubp_run run;
@@ -152,10 +161,26 @@ typedef struct ubp_batch_ask {
 
 ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
                               const ubp_batch_ask *ask, ub_error *err);
-/* micro.c: how many samples of a batch a run should take at a time, given its plan for all of them;
- * 0: all. */
-int64_t ubp_micro_batch(const ubp_plan *p, const int32_t *values, int n_values, int64_t samples,
-                        int threads);
+/* The given values for the samples of rows (NULL: all). given: [n_given], taken: [n_given] NULLs,
+ * tensors to be freed afterwards, on failure too. */
+ub_status ubp_given_rows(ub_session *s, ubp_given *given, ub_tensor **taken, const int64_t *rows,
+                         int64_t count, ub_error *err);
+/* A tensor for the whole of a value that comes in blocks of `block` samples; part: the first, its
+ * data is not read. */
+ub_status ubp_block_whole(ub_tensor **whole, ubp_samples *map, ubp_pool *pool,
+                          const ub_tensor *part, int64_t block, int64_t count, const char *name,
+                          ub_error *err);
+/* Puts `valid` samples of a block at sample `at` of the whole. */
+ub_status ubp_block_put(const ub_tensor *whole, const ubp_samples *map, ub_tensor *part,
+                        int64_t block, int64_t at, int64_t valid, int64_t count, const char *name,
+                        ub_error *err);
+/* micro.c: how a batch should run, given its plan for all samples. */
+ubp_micro ubp_micro_batch(const ubp_plan *p, const int32_t *values, int n_values, int64_t samples,
+                          int threads);
+/* side.c: the ask in blocks of so many samples, side by side. results: [n_values] NULLs. */
+ub_status ubp_run_side(ub_session *s, ub_tensor **results, ubp_samples *maps,
+                       const ubp_batch_ask *ask, int64_t block, ub_error *err);
+void ubp_lanes_free(ub_session *s);
 /* How the session's runs are watched and bounded. */
 ubp_control ubp_session_control(ub_session *s);
 /* The values as items, whatever they are, for all samples; tap may be NULL. results: [n_values],

@@ -3,7 +3,7 @@
  * Values for some of the samples. A model with a free batch runs once, on just the asked rows. One
  * whose batch is fixed in the file runs block by block, the last block padded with its last sample;
  * so does `alone`, one sample at a time. The blocks' values are put together as one batch. Large
- * batches run in blocks too, where that keeps values in the cache (micro.c).
+ * batches run in blocks too, where that keeps values in the cache (micro.c, side.c).
  */
 #include "api/api.h"
 
@@ -83,7 +83,7 @@ typedef struct once {
     const int64_t *rows;
     int64_t count;
     bool plan_only;
-    int64_t *micro; /* set when blocks of so many samples should run instead; NULL: never */
+    ubp_micro *micro; /* set when blocks should run instead; NULL: never */
     ub_error *err;
 } once;
 
@@ -234,7 +234,7 @@ static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, 
 {
     const uint64_t before = s->cache.made;
     const double start = ubp_now_ms();
-    UBP_TRY(ubp_cache_plan(&s->cache, out, ask, s->onednn, micro, err));
+    UBP_TRY(ubp_cache_plan(&s->cache, out, ask, s->onednn, micro, NULL, err));
     if (s->cache.made != before) {
         s->counts.plans++;
         s->counts.plan_ms += ubp_now_ms() - start;
@@ -242,44 +242,47 @@ static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, 
     return UB_OK;
 }
 
-/* The given values for the samples of the run, then what it starts from. taken: [n_given], to be
- * freed. */
-static ub_status fill_given(const once *o, ubp_given *given, ub_tensor **taken,
-                            const ubp_start *start)
+ub_status ubp_given_rows(ub_session *s, ubp_given *given, ub_tensor **taken, const int64_t *rows,
+                         int64_t count, ub_error *err)
 {
-    ub_session *s = o->s;
     for (size_t i = 0; i < s->n_given; i++) {
         given[i] = s->given[i];
         if (given[i].item)
             continue;
         if (!given[i].tensor->data && ub_tensor_count(given[i].tensor) > 0)
-            return ubp_fail(o->err, UB_ERR_ARGUMENT, "'%s' was given a shape but no data",
+            return ubp_fail(err, UB_ERR_ARGUMENT, "'%s' was given a shape but no data",
                             s->model->graph->values[given[i].value].name);
-        if (!o->rows || given[i].batch_axis < 0)
+        if (!rows || given[i].batch_axis < 0)
             continue;
-        UBP_TRY(ubp_take_rows(&taken[i], given[i].tensor, given[i].batch_axis, o->rows, o->count,
-                              o->err));
+        UBP_TRY(ubp_take_rows(&taken[i], given[i].tensor, given[i].batch_axis, rows, count, err));
         given[i].tensor = taken[i];
-    }
-    for (size_t i = 0; i < start->n; i++) {
-        const ubp_samples *map = &start->maps[i];
-        given[s->n_given + i] =
-            (ubp_given){.value = start->values[i],
-                        .tensor = start->tensors[i],
-                        .batch_axis = map->kind == UBP_SAMPLES_AXIS ? map->axis : -1,
-                        .samples = map};
     }
     return UB_OK;
 }
 
-/* How many samples to run at a time instead; 0: all. */
-static int64_t find_micro(const once *o, ubp_cached *kept, const int32_t *values, int n_values)
+/* The given values for the samples of the run, then what it starts from. */
+static ub_status fill_given(const once *o, ubp_given *given, ub_tensor **taken,
+                            const ubp_start *start)
 {
-    if (!kept->micro && kept->plan) {
-        const int64_t n =
+    const size_t n = o->s->n_given;
+    UBP_TRY(ubp_given_rows(o->s, given, taken, o->rows, o->count, o->err));
+    for (size_t i = 0; i < start->n; i++) {
+        const ubp_samples *map = &start->maps[i];
+        given[n + i] = (ubp_given){.value = start->values[i],
+                                   .tensor = start->tensors[i],
+                                   .batch_axis = map->kind == UBP_SAMPLES_AXIS ? map->axis : -1,
+                                   .samples = map};
+    }
+    return UB_OK;
+}
+
+static ubp_micro find_micro(const once *o, ubp_cached *kept, const int32_t *values, int n_values)
+{
+    if (!kept->micro.samples && kept->plan) {
+        const ubp_micro micro =
             ubp_micro_batch(kept->plan, values, n_values, o->count, o->s->run.threads);
-        if (n)
-            ubp_cache_forget(kept, n);
+        if (micro.samples)
+            ubp_cache_forget(kept, micro);
     }
     return kept->micro;
 }
@@ -305,7 +308,7 @@ static ub_status run_from(const once *o, ub_tensor **results, ubp_samples *maps,
         st = find_plan(s, &kept, &ask, o->micro != NULL, err);
     if (st == UB_OK && o->micro)
         *o->micro = find_micro(o, kept, values, n_values);
-    if (st == UB_OK && !o->plan_only && !(o->micro && *o->micro)) {
+    if (st == UB_OK && !o->plan_only && !(o->micro && o->micro->samples)) {
         kept->in_use++;
         st = kept->plan ? run_plan(o, results, maps, kept->plan, &ask, &control)
                         : run_eager(s, results, maps, &ask, &control, err);
@@ -381,7 +384,7 @@ static ub_status run_keeping(const once *o, ub_tensor **results, ubp_samples *ma
 /* One run on `count` of the samples, those of rows when it is not NULL. */
 static ub_status run_once(ub_session *s, ub_tensor **results, ubp_samples *maps,
                           const ubp_batch_ask *b, const int64_t *rows, int64_t count,
-                          int64_t *micro, ub_error *err)
+                          ubp_micro *micro, ub_error *err)
 {
     const once o = {.s = s,
                     .rows = rows,
@@ -414,10 +417,9 @@ static ub_status make_tensor(ub_tensor **out, ubp_pool *pool, ub_dtype dtype, in
     return st;
 }
 
-/* A tensor for the whole of a value that comes in blocks of `block` samples. */
-static ub_status make_whole(ub_tensor **whole, ubp_samples *map, ubp_pool *pool,
-                            const ub_tensor *part, int64_t block, int64_t count, const char *name,
-                            ub_error *err)
+ub_status ubp_block_whole(ub_tensor **whole, ubp_samples *map, ubp_pool *pool,
+                          const ub_tensor *part, int64_t block, int64_t count, const char *name,
+                          ub_error *err)
 {
     int64_t dims[UB_MAX_RANK + 1];
     memcpy(dims, part->dims, sizeof part->dims);
@@ -443,10 +445,9 @@ static ub_status make_whole(ub_tensor **whole, ubp_samples *map, ubp_pool *pool,
     return make_tensor(whole, pool, part->dtype, rank + 1, dims, err);
 }
 
-/* Puts `valid` samples of a block at sample `at` of the whole. */
-static ub_status put_block(const ub_tensor *whole, const ubp_samples *map, ub_tensor *part,
-                           int64_t block, int64_t at, int64_t valid, int64_t count,
-                           const char *name, ub_error *err)
+ub_status ubp_block_put(const ub_tensor *whole, const ubp_samples *map, ub_tensor *part,
+                        int64_t block, int64_t at, int64_t valid, int64_t count, const char *name,
+                        ub_error *err)
 {
     if (map->kind != UBP_SAMPLES_AXIS)
         return UB_OK;
@@ -496,8 +497,8 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
         const char *name = b->s->model->graph->values[ask->values[v]].name;
         if (at == 0) {
             maps[v] = b->part_maps[v];
-            st = make_whole(&results[v], &maps[v], b->s->pool, b->parts[v], n, ask->count, name,
-                            b->err);
+            st = ubp_block_whole(&results[v], &maps[v], b->s->pool, b->parts[v], n, ask->count,
+                                 name, b->err);
         }
         if (st == UB_OK && valid < n && b->part_maps[v].coupled)
             st = ubp_fail(b->err, UB_ERR_SHAPE,
@@ -507,8 +508,8 @@ static ub_status one_block(blocks *b, ub_tensor **results, ubp_samples *maps, in
         if (st == UB_OK) /* the part dies below, what it points to must not */
             st = ubp_strings_keep(b->parts[v], &b->s->strings, b->err);
         if (st == UB_OK)
-            st = put_block(results[v], &maps[v], b->parts[v], n, at, valid, ask->count, name,
-                           b->err);
+            st = ubp_block_put(results[v], &maps[v], b->parts[v], n, at, valid, ask->count, name,
+                               b->err);
     }
     for (int v = 0; v < ask->n_values; v++) {
         ub_tensor_free(b->parts[v]);
@@ -555,9 +556,14 @@ static ub_status compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
         return run_blocks(s, results, maps, ask, fixed > 0 ? fixed : 1, true, err);
     if (fixed > 0 && (ask->rows || ask->count != fixed))
         return run_blocks(s, results, maps, ask, fixed, true, err);
-    int64_t micro = 0;
+    ubp_micro micro = {0};
     UBP_TRY(run_once(s, results, maps, ask, ask->rows, ask->count, &micro, err));
-    return micro ? run_blocks(s, results, maps, ask, micro, false, err) : UB_OK;
+    if (!micro.samples)
+        return UB_OK;
+    /* Steps are timed, and memory is counted, one after the other. */
+    if (micro.side && !s->profile && !s->options.memory_limit)
+        return ubp_run_side(s, results, maps, ask, micro.samples, err);
+    return run_blocks(s, results, maps, ask, micro.samples, false, err);
 }
 
 ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *maps,

@@ -42,6 +42,7 @@ void ub_session_free(ub_session *s)
     ub_session_clear(s);
     ubp_kept_clear(&s->kept);
     ubp_cache_release(&s->cache);
+    ubp_lanes_free(s);
     for (int i = 0; i < UBP_MAX_NESTING; i++)
         ubp_workspace_release(&s->workspaces[i]);
     ubp_pool_close(s->pool);

@@ -183,7 +183,7 @@ static ub_status run(running *b, ubp_arena *arena)
     const ubp_control *c = r->control;
     ubp_cached *kept = NULL;
     if (!b->lists && !b->deeper) {
-        UBP_TRY(ubp_cache_plan(c->cache, &kept, &b->ask, c->run.onednn, false, b->f->err));
+        UBP_TRY(ubp_cache_plan(c->cache, &kept, &b->ask, c->run.onednn, false, NULL, b->f->err));
         if (kept->plan) {
             kept->in_use++;
             const ub_status st = run_plan(b, kept->plan, arena);

@@ -127,15 +127,18 @@ ub_status ubp_cache_facts(ubp_cache *c, ubp_cached **out, const ubp_ask *ask, ub
 }
 
 ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
-                         struct ubp_onednn *onednn, bool micro, ub_error *err)
+                         struct ubp_onednn *onednn, bool micro, ubp_facts *facts, ub_error *err)
 {
     UBP_TRY(find_entry(c, out, ask, 1, err));
     ubp_cached *e = *out;
-    if (e->plan || e->facts || (micro && e->micro))
+    if (e->plan || e->facts || (micro && e->micro.samples))
         return UB_OK;
     c->made++;
-    ubp_facts *facts;
-    ub_status st = ubp_facts_new(&facts, ask, err);
+    ub_status st = UB_OK;
+    if (facts)
+        ubp_facts_share(facts);
+    else
+        st = ubp_facts_new(&facts, ask, err);
     if (st == UB_OK && facts->needs_data >= 0)
         e->facts = facts; /* remembers that there is no plan */
     else if (st == UB_OK)
@@ -145,7 +148,7 @@ ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
     return st;
 }
 
-void ubp_cache_forget(ubp_cached *e, int64_t micro)
+void ubp_cache_forget(ubp_cached *e, ubp_micro micro)
 {
     ubp_plan_free(e->plan);
     e->plan = NULL;

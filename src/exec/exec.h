@@ -17,13 +17,19 @@ enum { UBP_MAX_NESTING = 34 };
 
 enum { UBP_CACHE_SIZE = 64 };
 
+/* A batch in blocks of so many samples; 0: in one. */
+typedef struct ubp_micro {
+    int64_t samples;
+    bool side; /* side by side, a thread at each; else one after the other */
+} ubp_micro;
+
 /* The facts or the plan for one ask: same graph, same values, same given values and dims. */
 typedef struct ubp_cached {
     int64_t *key; /* owned */
     size_t key_len;
     ubp_facts *facts; /* NULL when there is a plan */
     ubp_plan *plan;   /* NULL when only facts were asked for, or when shapes hang on data */
-    int64_t micro;    /* samples to run at a time instead of all, see ubp_cache_forget(); 0: none */
+    ubp_micro micro;  /* how to run instead, see ubp_cache_forget() */
     uint64_t used;    /* when it was last asked for */
     int in_use;       /* runs that need it now: it stays */
 } ubp_cached;
@@ -38,11 +44,12 @@ void ubp_cache_release(ubp_cache *c);
  * in_use is counted up. */
 ub_status ubp_cache_facts(ubp_cache *c, ubp_cached **out, const ubp_ask *ask, ub_error *err);
 /* The plan of the ask; (*out)->plan is NULL when shapes hang on data, and, if micro may serve, when
- * (*out)->micro is set. */
+ * (*out)->micro.samples is set. facts: those of another plan for the same ask, to share; or NULL.
+ */
 ub_status ubp_cache_plan(ubp_cache *c, ubp_cached **out, const ubp_ask *ask,
-                         struct ubp_onednn *onednn, bool micro, ub_error *err);
-/* Of e's plan only this is left: `micro` samples at a time are to be run instead. */
-void ubp_cache_forget(ubp_cached *e, int64_t micro);
+                         struct ubp_onednn *onednn, bool micro, ubp_facts *facts, ub_error *err);
+/* Of e's plan only this is left: how to run instead. */
+void ubp_cache_forget(ubp_cached *e, ubp_micro micro);
 
 /* ---- Running ----------------------------------------------------------------------------------
  */

@@ -44,11 +44,11 @@ static ub_status scratch_tensor(const ubp_call *c, ub_tensor *t, ub_dtype dtype,
     return t->data ? UB_OK : UB_ERR_MEMORY;
 }
 
-/* *seen is what the kernel gets for input t: t itself, or a copy. */
-static ub_status bring_in(const ubp_call *c, const ub_tensor *t, bool widen, bool contiguous,
+/* *seen is what the kernel gets for input t, number i: t itself, or a copy. */
+static ub_status bring_in(const ubp_call *c, const ub_tensor *t, int i, bool widen, bool contiguous,
                           ub_tensor *copy, const ub_tensor **seen)
 {
-    const bool aligned = ubp_tensor_is_aligned(t);
+    const bool aligned = ubp_tensor_is_aligned(t) || (i == 0 && (c->op->flags & UBP_BYTES));
     *seen = t;
     if (!t->data || (!widen && aligned && (!contiguous || ub_tensor_is_contiguous(t))))
         return UB_OK;
@@ -114,7 +114,8 @@ ub_status ubp_op_run(const ubp_call *call)
         bool unread = !t || (i == 0 && (op->flags & UBP_SHAPE_ONLY));
         in[i] = t;
         if (!unread)
-            UBP_TRY(bring_in(call, t, widens && is_half(t->dtype), contiguous, &copies[i], &in[i]));
+            UBP_TRY(
+                bring_in(call, t, i, widens && is_half(t->dtype), contiguous, &copies[i], &in[i]));
     }
     for (int k = 0; k < call->n_out; k++) {
         ub_tensor *t = call->out[k];

@@ -81,6 +81,7 @@ enum {
                            end */
     UBP_SHAPE_ONLY = 4, /* reads only the dims of input 0 (Shape, Size) */
     UBP_CHEAP = 8,      /* elementwise: output 0 may take any layout all inputs share */
+    UBP_BYTES = 16,     /* input 0 is copied from, byte by byte: it may lie at any address */
     UBP_FLOW = 256      /* has bodies, or takes or gives lists: run by exec/, not by ref */
 };
 

@@ -467,9 +467,15 @@ ub_status ubp_facts_new(ubp_facts **out, const ubp_ask *ask, ub_error *err)
     return UB_OK;
 }
 
+ubp_facts *ubp_facts_share(ubp_facts *f)
+{
+    f->shared++;
+    return f;
+}
+
 void ubp_facts_free(ubp_facts *f)
 {
-    if (!f)
+    if (!f || f->shared-- > 0)
         return;
     ubp_arena_release(&f->arena);
     ubp_free(f);

@@ -29,7 +29,7 @@ ub_status ubp_make_step(ubp_maker *m, ubp_plan_step **out, int n_in, int n_out);
 /* A slot with the elements of `from` in the layout of `want`: `from` itself where that is its
  * layout. Constants are copied here and now, others by a step. */
 ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_tensor *want,
-                          bool fast);
+                          bool any_place);
 bool ubp_make_same_strides(const ub_tensor *a, const ub_tensor *b);
 /* The node's inputs are read, its outputs computed. */
 void ubp_make_done(ubp_maker *m, const ubp_node *n);

@@ -79,12 +79,15 @@ typedef struct ubp_facts {
     const void **attrs; /* [n_nodes of the graph] parsed attributes, of the cone's nodes */
     int64_t n;
     int32_t needs_data; /* the first node that no plan can have, or UBP_NO_NODE */
+    int shared;         /* owners besides the first */
 } ubp_facts;
 
 /* Shapes, folded constants and the sample map of everything in the cone. When a shape hangs on
  * data, or a node has bodies or lists, needs_data names the first such node: the ask then runs step
  * by step, and what hangs on it may not be known. */
 ub_status ubp_facts_new(ubp_facts **out, const ubp_ask *ask, ub_error *err);
+/* One more owner, who frees it too: plans for the same ask share their constants. */
+ubp_facts *ubp_facts_share(ubp_facts *f);
 void ubp_facts_free(ubp_facts *f);
 
 /* flow_facts.c: of the outputs of an If, Loop or Scan of the ask's graph, what can be known before

@@ -100,13 +100,13 @@ static bool follow_order(ub_tensor *t, const ub_tensor *like)
 /* A slot with the elements of `from` in the layout of `want`: `from` itself where that is its
  * layout. Constants are copied here and now, others by a step. */
 ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_tensor *want,
-                          bool fast)
+                          bool any_place)
 {
     ubp_plan *p = m->p;
     *out = from;
     /* Weights that lie askew in the file would be straightened by every run of a reference kernel;
      * fast kernels pack them once anyway. */
-    bool askew = !fast && p->slots[from].place == UBP_PLACE_CONST &&
+    bool askew = !any_place && p->slots[from].place == UBP_PLACE_CONST &&
                  !ubp_tensor_is_aligned(&p->slots[from].t);
     const bool same = ubp_make_same_strides(&p->slots[from].t, want);
     ub_tensor dense = p->slots[from].t;
@@ -307,7 +307,8 @@ static ub_status add_step(ubp_maker *m, const ubp_node *n, const ubp_call *call,
         ub_tensor layout = fast ? want[i] : p->slots[in[i]].t;
         if (!strided)
             ubp_tensor_set_strides(&layout);
-        st = ubp_make_layout(m, &in[i], in[i], &layout, fast != NULL);
+        const bool bytes = i == 0 && (n->op->flags & UBP_BYTES);
+        st = ubp_make_layout(m, &in[i], in[i], &layout, fast || bytes);
     }
     int32_t residual = UBP_NO_VALUE;
     for (int i = 0; i < fusion->n; i++)

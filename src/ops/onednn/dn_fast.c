@@ -334,7 +334,7 @@ static dnnl_status_t slot_new(ubp_dn_slot *slot, const ubp_fast *f)
 
 ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n)
 {
-    UBP_TRY(ubp_dn_prim_ready(ubp_dn_prim_now(f, call), call));
+    UBP_TRY(ubp_dn_prim_ready(f->d, ubp_dn_prim_now(f, call), call));
     UBP_TRY(bind_weights(f, call));
     if (n <= f->n_slots)
         return UB_OK;

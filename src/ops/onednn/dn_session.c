@@ -36,6 +36,10 @@ ub_status ubp_onednn_new(ubp_onednn **out, ub_error *err)
     ubp_onednn *d = ubp_calloc(1, sizeof *d);
     if (!d)
         return ubp_fail_memory(err, sizeof *d);
+    if (pthread_mutex_init(&d->lock, NULL) != 0) {
+        ubp_free(d);
+        return ubp_fail(err, UB_ERR_INTERNAL, "the system gives no lock");
+    }
     int cores = ubp_core_count();
     d->cores = cores < UBP_DN_THREADS ? cores : UBP_DN_THREADS;
     d->team = cores < LEAST ? LEAST : cores > MOST ? MOST : cores;
@@ -84,6 +88,7 @@ void ubp_onednn_free(ubp_onednn *d)
         dnnl_stream_destroy(d->stream);
     if (d->engine)
         dnnl_engine_destroy(d->engine);
+    pthread_mutex_destroy(&d->lock);
     ubp_free(d);
 }
 
@@ -132,13 +137,16 @@ static dnnl_status_t prim_new(ubp_dn_prim *p, const ubp_onednn *d, bool (*takes)
 }
 
 /* Code is generated here: most of what a primitive costs, and many are only compared. */
-ub_status ubp_dn_prim_ready(ubp_dn_prim *p, const ubp_call *call)
+ub_status ubp_dn_prim_ready(ubp_onednn *d, ubp_dn_prim *p, const ubp_call *call)
 {
-    if (p->primitive)
-        return UB_OK;
-    int old = ubp_threads_enter((int)p->spec.threads);
-    dnnl_status_t st = dnnl_primitive_create(&p->primitive, p->desc);
-    ubp_threads_leave(old);
+    dnnl_status_t st = dnnl_success;
+    pthread_mutex_lock(&d->lock);
+    if (!p->primitive) {
+        int old = ubp_threads_enter((int)p->spec.threads);
+        st = dnnl_primitive_create(&p->primitive, p->desc);
+        ubp_threads_leave(old);
+    }
+    pthread_mutex_unlock(&d->lock);
     return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "preparing a kernel");
 }
 
@@ -212,7 +220,7 @@ static dnnl_status_t pack(ubp_dn_packed *p, const ubp_onednn *d)
     return st;
 }
 
-ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from,
+static ub_status packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from,
                             const ubp_dn_operand *shape, ubp_dn_const to, const ubp_call *call)
 {
     for (ubp_dn_packed *p = d->packed; p; p = p->next) {
@@ -243,6 +251,15 @@ ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from
     d->packed = p;
     *out = p;
     return UB_OK;
+}
+
+ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from,
+                            const ubp_dn_operand *shape, ubp_dn_const to, const ubp_call *call)
+{
+    pthread_mutex_lock(&d->lock);
+    const ub_status st = packed_get(out, d, from, shape, to, call);
+    pthread_mutex_unlock(&d->lock);
+    return st;
 }
 
 void ubp_dn_packed_release(ubp_onednn *d, ubp_dn_packed *p)

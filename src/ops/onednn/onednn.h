@@ -13,6 +13,7 @@
 #define UBP_ONEDNN_H
 
 #include <oneapi/dnnl/dnnl.h>
+#include <pthread.h>
 
 #include "ops/attrs.h"
 #include "ops/fast.h"
@@ -117,6 +118,9 @@ struct ubp_onednn {
     ubp_dn_prim *prims;
     ubp_dn_packed *packed;
     ubp_pages pages; /* of the packed weights */
+    /* Of what runs make when they first need it: code of primitives, packed weights. Several runs
+     * may go on at once, plans are made and freed between them. */
+    pthread_mutex_t lock;
 };
 
 /* The primitive of spec, made when there is none yet; UBP_DECLINED when no implementation is
@@ -125,7 +129,7 @@ ub_status ubp_dn_prim_get(ubp_dn_prim **out, ubp_onednn *d, const ubp_dn_spec *s
                           bool (*takes)(const char *name), const ubp_call *call);
 void ubp_dn_prim_release(ubp_onednn *d, ubp_dn_prim *p);
 /* Makes p->primitive if it is not there yet. */
-ub_status ubp_dn_prim_ready(ubp_dn_prim *p, const ubp_call *call);
+ub_status ubp_dn_prim_ready(ubp_onednn *d, ubp_dn_prim *p, const ubp_call *call);
 /* Constant weights at `from`, laid out as `shape` says, in the layout `to`. */
 ub_status ubp_dn_packed_get(ubp_dn_packed **out, ubp_onednn *d, const void *from,
                             const ubp_dn_operand *shape, ubp_dn_const to, const ubp_call *call);
