@@ -176,8 +176,8 @@ bool ubp_dn_one_chain(const ubp_dn_prim *p)
     return false;
 }
 
-/* The block of input channels, which alone could move a sum, comes from the packed weights on caches
- * of half a megabyte and up; they are compared. */
+/* The block of input channels, which alone could move a sum, comes from the packed weights on
+ * caches of half a megabyte and up; they are compared. */
 static bool cut_by_weights(const ubp_dn_prim *p)
 {
     const long least = 512L * 1024;
