@@ -151,7 +151,10 @@ static ub_status run_steps(ubp_plan *p, const ubp_control *c, void *scratch, boo
         const bool watches = fast && ubp_fast_watches(fast) && !c->run.careful;
         if (ubp_run_cancelled(&c->run))
             return ubp_fail(err, UB_ERR_CANCELLED, "interrupted");
-        *lost = look_before(&w, watches);
+        /* A prepared kernel that does not watch leaves the mark alone, or makes a NaN that the next
+         * one would notice. */
+        if (watches || !fast)
+            *lost = look_before(&w, watches);
         double start = c->step_ms ? ubp_now_ms() : 0;
         UBP_TRY(step(&p->steps[i], &c->run, scratch, err));
         if (c->step_ms)

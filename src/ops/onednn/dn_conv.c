@@ -27,6 +27,14 @@ static bool takes_any(const char *name)
            begins(name, "jit_1x1:") || begins(name, "jit_dw:") || strstr(name, "gemm:jit");
 }
 
+/* What finds the implementation of p again, with other attributes or numbers. */
+typedef bool (*taker)(const char *name);
+
+static taker takes_like(const ubp_dn_prim *p)
+{
+    return takes_jit(p->name) ? takes_jit : takes_any;
+}
+
 /* Where adding to dst inside the primitive equals adding afterwards: the sum is made in registers
  * first. The others start their accumulators with what dst holds. */
 static bool sums_last(const char *name)
@@ -125,7 +133,7 @@ static ub_status pick_acting(ubp_fast *f, const ubp_post *post, const ubp_call *
     } else {
         return UB_OK;
     }
-    ub_status st = ubp_dn_prim_get(&f->acting, f->d, &with, takes_any, call);
+    ub_status st = ubp_dn_prim_get(&f->acting, f->d, &with, takes_like(f->prim), call);
     if (st != UB_OK)
         return st == UBP_DECLINED ? UB_OK : st;
     const ubp_dn_prim *a = f->acting, *p = f->prim;
@@ -173,7 +181,7 @@ static ub_status pick_threads(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t 
         spec->threads = threads;
         UBP_TRY(sum ? pick_with_sum(f, spec, macs, call) : pick(f, spec, macs, call));
         if (f->prim->scratch_bytes <= most || threads <= 2)
-            return ubp_dn_fit_cores(f, takes_any, call);
+            return ubp_dn_fit_cores(f, takes_like(f->prim), call);
         ubp_dn_prim_release(f->d, f->prim);
         f->prim = NULL;
     }
@@ -218,7 +226,7 @@ static ub_status pick_whole(ubp_fast *f, int64_t n, const ubp_call *call)
         return UB_OK;
     with.src.dims[0] = with.dst.dims[0] = n;
     with.threads = f->d->cores;
-    UBP_TRY(ubp_dn_trade(f, &with, one_block ? takes_jit : takes_any, &whole, call));
+    UBP_TRY(ubp_dn_trade(f, &with, takes_like(f->prim), &whole, call));
     f->light = !whole;
     return UB_OK;
 }
