@@ -140,11 +140,15 @@ static dnnl_status_t prim_new(ubp_dn_prim *p, const ubp_onednn *d, bool (*takes)
 ub_status ubp_dn_prim_ready(ubp_onednn *d, ubp_dn_prim *p, const ubp_call *call)
 {
     dnnl_status_t st = dnnl_success;
+    if (p->primitive)
+        return UB_OK;
     pthread_mutex_lock(&d->lock);
     if (!p->primitive) {
+        dnnl_primitive_t made = NULL;
         int old = ubp_threads_enter((int)p->spec.threads);
-        st = dnnl_primitive_create(&p->primitive, p->desc);
+        st = dnnl_primitive_create(&made, p->desc);
         ubp_threads_leave(old);
+        p->primitive = made;
     }
     pthread_mutex_unlock(&d->lock);
     return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "preparing a kernel");

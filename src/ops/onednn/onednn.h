@@ -94,7 +94,7 @@ typedef struct ubp_dn_prim {
     int refs;
     ubp_dn_spec spec;
     dnnl_primitive_desc_t desc;
-    dnnl_primitive_t primitive;                    /* made on the first use */
+    _Atomic(dnnl_primitive_t) primitive;           /* made on the first use, under the lock */
     ubp_dn_const src, weights, bias, dst, scratch; /* borrowed from desc */
     size_t scratch_bytes;
     char name[UBP_DN_NAME];
