@@ -121,7 +121,7 @@ static ub_status run_share(share *h, int threads, int64_t end)
     control.cache = &h->lane->cache;
     control.workspaces = h->lane->workspaces;
     control.progress = first ? control.progress : NULL;
-    for (; h->next < end && !all->stop;) {
+    while (h->next < end && !all->stop) {
         if (first)
             s->block = h->next;
         UBP_TRY(run_block(h, &control));

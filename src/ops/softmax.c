@@ -70,12 +70,18 @@ static void run_lines(void *arg, int64_t begin, int64_t end)
         j->line(j, i / j->inner * j->inner * j->n + i % j->inner);
 }
 
-static void soft_double(const lines *j, int64_t first)
+static double highest(const lines *j, const double *x)
 {
-    const double *x = (const double *)j->src + first;
-    double *y = (double *)j->dst + first, high = x[0], sum = 0;
+    double high = x[0];
     for (int64_t i = 1; i < j->n; i++)
         high = x[i * j->inner] > high ? x[i * j->inner] : high;
+    return high;
+}
+
+static void soft_double(const lines *j, int64_t first)
+{
+    const double *x = (const double *)j->src + first, high = highest(j, x);
+    double *y = (double *)j->dst + first, sum = 0;
     for (int64_t i = 0; i < j->n; i++)
         y[i * j->inner] = exp(x[i * j->inner] - high);
     for (int64_t i = 0; i < j->n; i++)
@@ -86,10 +92,8 @@ static void soft_double(const lines *j, int64_t first)
 
 static void log_soft_double(const lines *j, int64_t first)
 {
-    const double *x = (const double *)j->src + first;
-    double *y = (double *)j->dst + first, high = x[0], sum = 0;
-    for (int64_t i = 1; i < j->n; i++)
-        high = x[i * j->inner] > high ? x[i * j->inner] : high;
+    const double *x = (const double *)j->src + first, high = highest(j, x);
+    double *y = (double *)j->dst + first, sum = 0;
     for (int64_t i = 0; i < j->n; i++)
         sum += exp(x[i * j->inner] - high);
     sum = log(sum);

@@ -15,8 +15,7 @@ enum { LANES = 16, BLOCK = 16 * LANES };
 typedef float lanes8 __attribute__((vector_size(32)));
 typedef int32_t mask8 __attribute__((vector_size(32)));
 
-/* ---- A dense line: 16 running maxima and sums, joined two by two at the end
- * ----------------------
+/* ---- A dense line: 16 running maxima and sums, joined at the end ------------------------------
  */
 
 /* high[l] = the larger of high[l] and x[l], 16 of them. */
@@ -121,9 +120,7 @@ void ubp_log_softmax_line(const float *x, float *y, int64_t n)
         y[i] = (float)((double)x[i] - (double)top - log_total);
 }
 
-/* ---- Lines side by side: every line in its order
- * -------------------------------------------------
- */
+/* ---- Lines side by side: each in order ------------------------------------------------------- */
 
 #define EXP_COLUMNS(name, EXP)                                                                     \
     static void name(const float *x, float *y, int64_t n, int64_t step, int64_t columns,           \

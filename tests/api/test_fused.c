@@ -142,8 +142,8 @@ static void gelu_is_one_step(void **state)
     release(&g);
 }
 
-/* ---- Layers made of other products
- * -------------------------------------------------------------- */
+/* ---- Layers made of other products -------------------------------------------------------------
+ */
 
 /* The layer "0" of net: near the reference kernels, and for any number of threads each sample has
  * the bits it has alone. */
