@@ -170,11 +170,13 @@ static ub_status share_plan(share *h, ubp_facts *first)
     UBP_TRY(take_rows(h, h->next));
     ask.given = h->given;
     ask.n_given = (int)s->n_given;
-    UBP_TRY(ubp_cache_plan(cache, &h->kept, &ask, s->onednn, false, first, &h->err));
+    ubp_cached *kept;
+    UBP_TRY(ubp_cache_plan(cache, &kept, &ask, s->onednn, false, first, &h->err));
     give_back(h);
-    if (!h->kept->plan)
+    if (!kept->plan)
         return ubp_fail(&h->err, UB_ERR_INTERNAL, "blocks side by side have no plan");
-    h->kept->in_use++;
+    kept->in_use++;
+    h->kept = kept;
     h->fresh = cache->made != before;
     if (h->fresh) {
         s->counts.plans++;

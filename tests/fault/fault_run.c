@@ -139,6 +139,47 @@ static void test_session_goes_on(void **state)
     ub_model_free(m);
 }
 
+/* Blocks side by side: whatever fails, in whichever thread, the session gives memory back and goes
+ * on. */
+static void test_side_by_side(void **state)
+{
+    (void)state;
+    enum { EVERY = 11 };
+    const int64_t dims[] = {300, 1, 28, 28};
+    ub_model *m = NULL;
+    ub_tensor *x = NULL;
+    ub_error err = {0};
+    ub_session_options options = UB_SESSION_OPTIONS_INIT;
+    options.threads = 2;
+    assert_int_equal(ub_open(&m, UB_TEST_DATA "/../examples/digits/digits.onnx", &err), UB_OK);
+    assert_int_equal(ub_tensor_random_normal(&x, 4, dims, 3, &err), UB_OK);
+    const long live = fault_live();
+    long n = 1;
+    for (; fault_next(n); n += EVERY) {
+        ub_session *s = NULL;
+        ub_tensor *t = NULL;
+        ub_status status = ub_session_new(&s, m, &options, &err);
+        if (status == UB_OK)
+            status = ub_session_set(s, NULL, x, &err);
+        if (status == UB_OK)
+            status = ub_get(&t, s, "fc2", &err);
+        fault_stop();
+        if (status != UB_OK && (status != UB_ERR_MEMORY || t))
+            fail_msg("allocation %ld: %d %s", n, (int)status, err.message);
+        ub_tensor_free(t);
+        if (s) {
+            assert_int_equal(ub_session_set(s, NULL, x, &err), UB_OK);
+            assert_int_equal(ub_get(&t, s, "fc2", &err), UB_OK);
+            ub_tensor_free(t);
+        }
+        ub_session_free(s);
+        assert_int_equal(fault_live(), live);
+    }
+    assert_true(n > 100);
+    ub_tensor_free(x);
+    ub_model_free(m);
+}
+
 /* A limit that is too low: what is needed and what is allowed. */
 static void test_memory_limit(void **state)
 {
@@ -158,7 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),        cmocka_unit_test(test_fast),
         cmocka_unit_test(test_many),         cmocka_unit_test(test_session_goes_on),
-        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_memory_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
