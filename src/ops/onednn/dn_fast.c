@@ -136,23 +136,24 @@ ubp_dn_prim *ubp_dn_prim_now(const ubp_fast *f, const ubp_call *call)
 /* ---- Preparing ----------------------------------------------------------------------------------
  */
 
+static void release(const ubp_dn_bound *b)
+{
+    if (b->memory)
+        dnnl_memory_destroy(b->memory);
+}
+
 void ubp_fast_free(ubp_fast *f)
 {
     if (!f)
         return;
     for (int i = 0; i < f->n_slots; i++) {
-        if (f->slots[i].src)
-            dnnl_memory_destroy(f->slots[i].src);
-        if (f->slots[i].dst)
-            dnnl_memory_destroy(f->slots[i].dst);
-        if (f->slots[i].scratch)
-            dnnl_memory_destroy(f->slots[i].scratch);
+        release(&f->slots[i].src);
+        release(&f->slots[i].dst);
+        release(&f->slots[i].scratch);
     }
     ubp_free(f->slots);
-    if (f->weights)
-        dnnl_memory_destroy(f->weights);
-    if (f->bias)
-        dnnl_memory_destroy(f->bias);
+    release(&f->weights);
+    release(&f->bias);
     ubp_dn_packed_release(f->d, f->packed);
     ubp_dn_prim_release(f->d, f->acting);
     ubp_dn_prim_release(f->d, f->prim);
@@ -297,6 +298,15 @@ const char *ubp_fast_kernel(const ubp_fast *f)
 /* ---- Running ------------------------------------------------------------------------------------
  */
 
+dnnl_status_t ubp_dn_bind(ubp_dn_bound *b, const void *data)
+{
+    if (b->data == data)
+        return dnnl_success;
+    const dnnl_status_t st = dnnl_memory_set_data_handle(b->memory, (void *)(uintptr_t)data);
+    b->data = st == dnnl_success ? data : NULL;
+    return st;
+}
+
 /* Weights and bias; the first run packs the weights. */
 static ub_status bind_weights(ubp_fast *f, const ubp_call *call)
 {
@@ -307,16 +317,14 @@ static ub_status bind_weights(ubp_fast *f, const ubp_call *call)
     if (f->constant && !f->packed)
         UBP_TRY(ubp_dn_packed_get(&f->packed, f->d, call->in[1]->data, &f->weights_shape,
                                   p->weights, call));
-    if (!f->weights)
-        st = ubp_dn_memory_new(&f->weights, f->d->engine, p->weights, DNNL_MEMORY_NONE);
-    if (st == dnnl_success && p->bias && !f->bias)
-        st = ubp_dn_memory_new(&f->bias, f->d->engine, p->bias, DNNL_MEMORY_NONE);
+    if (!f->weights.memory)
+        st = ubp_dn_memory_new(&f->weights.memory, f->d->engine, p->weights, DNNL_MEMORY_NONE);
+    if (st == dnnl_success && p->bias && !f->bias.memory)
+        st = ubp_dn_memory_new(&f->bias.memory, f->d->engine, p->bias, DNNL_MEMORY_NONE);
     if (st == dnnl_success)
-        st = dnnl_memory_set_data_handle(f->weights,
-                                         f->packed ? f->packed->data : call->in[1]->data);
+        st = ubp_dn_bind(&f->weights, f->packed ? f->packed->data : call->in[1]->data);
     if (st == dnnl_success && p->bias)
-        st = dnnl_memory_set_data_handle(f->bias,
-                                         f->row ? (void *)(uintptr_t)f->row : call->in[2]->data);
+        st = ubp_dn_bind(&f->bias, f->row ? f->row : call->in[2]->data);
     return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "binding weights");
 }
 
@@ -324,11 +332,11 @@ static dnnl_status_t slot_new(ubp_dn_slot *slot, const ubp_fast *f)
 {
     const ubp_dn_prim *p = f->prim;
     dnnl_engine_t e = f->d->engine;
-    dnnl_status_t st = ubp_dn_memory_new(&slot->src, e, p->src, DNNL_MEMORY_NONE);
+    dnnl_status_t st = ubp_dn_memory_new(&slot->src.memory, e, p->src, DNNL_MEMORY_NONE);
     if (st == dnnl_success)
-        st = ubp_dn_memory_new(&slot->dst, e, p->dst, DNNL_MEMORY_NONE);
+        st = ubp_dn_memory_new(&slot->dst.memory, e, p->dst, DNNL_MEMORY_NONE);
     if (st == dnnl_success && p->scratch_bytes)
-        st = ubp_dn_memory_new(&slot->scratch, e, p->scratch, DNNL_MEMORY_NONE);
+        st = ubp_dn_memory_new(&slot->scratch.memory, e, p->scratch, DNNL_MEMORY_NONE);
     return st;
 }
 
@@ -357,15 +365,15 @@ static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_
 {
     dnnl_exec_arg_t args[5];
     int n = 0;
-    args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, slot->src};
-    args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, slot->dst};
+    args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, slot->src.memory};
+    args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, slot->dst.memory};
     const bool norm = p->spec.kind == UBP_DN_LAYER_NORM;
-    if (f->weights)
-        args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SCALE : DNNL_ARG_WEIGHTS, f->weights};
-    if (f->bias)
-        args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SHIFT : DNNL_ARG_BIAS, f->bias};
-    if (slot->scratch)
-        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->scratch};
+    if (f->weights.memory)
+        args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SCALE : DNNL_ARG_WEIGHTS, f->weights.memory};
+    if (f->bias.memory)
+        args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SHIFT : DNNL_ARG_BIAS, f->bias.memory};
+    if (slot->scratch.memory)
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->scratch.memory};
     return dnnl_primitive_execute(p->primitive, f->d->stream, n, args);
 }
 

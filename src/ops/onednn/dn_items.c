@@ -56,7 +56,7 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
 {
     enum { GRAIN = 1 << 13 };
     const ubp_fast *f = it->f;
-    const ubp_dn_slot *slot = &f->slots[k];
+    ubp_dn_slot *slot = &f->slots[k];
     char *own = it->scratch + (size_t)k * f->slot_bytes;
     char *src = (char *)it->call->in[0]->data + (size_t)i * f->src_item;
     char *dst = (char *)it->call->out[0]->data + (size_t)i * f->dst_item;
@@ -73,11 +73,11 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
         ubp_dn_to_blocks((float *)(void *)own, (const float *)(const void *)src, &image, threads);
         src = own;
     }
-    dnnl_status_t st = dnnl_memory_set_data_handle(slot->src, src);
+    dnnl_status_t st = ubp_dn_bind(&slot->src, src);
     if (st == dnnl_success)
-        st = dnnl_memory_set_data_handle(slot->dst, result);
-    if (st == dnnl_success && slot->scratch)
-        st = dnnl_memory_set_data_handle(slot->scratch, own + f->src_bytes + f->dst_bytes);
+        st = ubp_dn_bind(&slot->dst, result);
+    if (st == dnnl_success && slot->scratch.memory)
+        st = ubp_dn_bind(&slot->scratch, own + f->src_bytes + f->dst_bytes);
     if (st == dnnl_success)
         st = ubp_dn_execute(f, it->prim, slot, f->serial ? 1 : threads);
     if (st != dnnl_success)
@@ -136,12 +136,12 @@ ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch)
 {
     int threads = call->run->threads > 0 ? call->run->threads : 1;
     UBP_TRY(ubp_dn_fast_bind(f, call, 1));
-    const ubp_dn_slot *slot = &f->slots[0];
-    dnnl_status_t st = dnnl_memory_set_data_handle(slot->src, call->in[0]->data);
+    ubp_dn_slot *slot = &f->slots[0];
+    dnnl_status_t st = ubp_dn_bind(&slot->src, call->in[0]->data);
     if (st == dnnl_success)
-        st = dnnl_memory_set_data_handle(slot->dst, call->out[0]->data);
-    if (st == dnnl_success && slot->scratch)
-        st = dnnl_memory_set_data_handle(slot->scratch, scratch);
+        st = ubp_dn_bind(&slot->dst, call->out[0]->data);
+    if (st == dnnl_success && slot->scratch.memory)
+        st = ubp_dn_bind(&slot->scratch, scratch);
     if (st == dnnl_success)
         st = ubp_dn_execute(f, f->prim, slot, threads);
     if (st != dnnl_success)

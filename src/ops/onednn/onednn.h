@@ -142,9 +142,15 @@ ub_status ubp_dn_fail(const ubp_call *call, dnnl_status_t status, const char *do
 
 enum { UBP_DN_POSTS = 4 };
 
-/* The memory objects that one thread binds to a sample's data. */
+/* A memory object and what it is bound to. */
+typedef struct ubp_dn_bound {
+    dnnl_memory_t memory; /* NULL: none */
+    const void *data;
+} ubp_dn_bound;
+
+/* Those that one thread binds to a sample's data. */
 typedef struct ubp_dn_slot {
-    dnnl_memory_t src, dst, scratch;
+    ubp_dn_bound src, dst, scratch;
 } ubp_dn_slot;
 
 typedef struct ubp_dn_pooling ubp_dn_pooling;     /* dn_max_pool.c */
@@ -177,7 +183,7 @@ struct ubp_fast {
     bool constant; /* weights are packed on the first run, else they lie as the primitive wants */
     ubp_dn_packed *packed;
     const void *row; /* the bias of a post; NULL: that of the call */
-    dnnl_memory_t weights, bias;
+    ubp_dn_bound weights, bias;
     ubp_dn_slot *slots; /* [n_slots] */
     int n_slots;
     int n_posts;
@@ -190,6 +196,8 @@ bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n);
 /* dn_items.c: f->run of what is made for one sample, and of what takes all at once. */
 ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch);
 ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch);
+/* Does nothing where b is bound to data already, as it mostly is from the run before. */
+dnnl_status_t ubp_dn_bind(ubp_dn_bound *b, const void *data);
 /* Weights, bias and at least n slots are ready. Allocates on the first run only. */
 ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n);
 /* Runs the elementwise posts from `first` on over count elements at data, where they lie. */
