@@ -41,7 +41,7 @@ typedef struct ubp_keeper {
 /* What a thread has of its own that runs blocks beside others: side.c. */
 typedef struct ubp_lane {
     ubp_cache cache;
-    ubp_workspace workspaces[1]; /* bodies do not run in lanes */
+    ubp_workspace workspace;
     ubp_arena scratch;
 } ubp_lane;
 
@@ -165,6 +165,9 @@ ub_status ubp_session_compute(ub_session *s, ub_tensor **results, ubp_samples *m
  * tensors to be freed afterwards, on failure too. */
 ub_status ubp_given_rows(ub_session *s, ubp_given *given, ub_tensor **taken, const int64_t *rows,
                          int64_t count, ub_error *err);
+/* As ubp_cache_plan(), counted in the session. cache: its own, or a lane's. */
+ub_status ubp_session_plan(ub_session *s, ubp_cache *cache, ubp_cached **out, const ubp_ask *ask,
+                           bool micro, ubp_facts *facts, ub_error *err);
 /* A tensor for the whole of a value that comes in blocks of `block` samples; part: the first, its
  * data is not read. */
 ub_status ubp_block_whole(ub_tensor **whole, ubp_samples *map, ubp_pool *pool,

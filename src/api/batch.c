@@ -228,14 +228,13 @@ static ub_status run_eager(ub_session *s, ub_tensor **results, ubp_samples *maps
     return st;
 }
 
-/* The session's plan for the ask, made when there is none; counted. */
-static ub_status find_plan(ub_session *s, ubp_cached **out, const ubp_ask *ask, bool micro,
-                           ub_error *err)
+ub_status ubp_session_plan(ub_session *s, ubp_cache *cache, ubp_cached **out, const ubp_ask *ask,
+                           bool micro, ubp_facts *facts, ub_error *err)
 {
-    const uint64_t before = s->cache.made;
+    const uint64_t before = cache->made;
     const double start = ubp_now_ms();
-    UBP_TRY(ubp_cache_plan(&s->cache, out, ask, s->onednn, micro, NULL, err));
-    if (s->cache.made != before) {
+    UBP_TRY(ubp_cache_plan(cache, out, ask, s->onednn, micro, facts, err));
+    if (cache->made != before) {
         s->counts.plans++;
         s->counts.plan_ms += ubp_now_ms() - start;
     }
@@ -305,7 +304,7 @@ static ub_status run_from(const once *o, ub_tensor **results, ubp_samples *maps,
     ubp_control control = ubp_session_control(s);
     ubp_cached *kept = NULL;
     if (st == UB_OK)
-        st = find_plan(s, &kept, &ask, o->micro != NULL, err);
+        st = ubp_session_plan(s, &s->cache, &kept, &ask, o->micro != NULL, NULL, err);
     if (st == UB_OK && o->micro)
         *o->micro = find_micro(o, kept, values, n_values);
     if (st == UB_OK && !o->plan_only && !(o->micro && o->micro->samples)) {

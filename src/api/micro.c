@@ -95,9 +95,8 @@ ubp_micro ubp_micro_batch(const ubp_plan *p, const int32_t *values, int n_values
     for (int64_t n = team; n <= samples / 2 && (!least || n <= 2 * least); n += team) {
         const bool fits = t.weights <= share * t.values / (double)samples * (double)n &&
                           memory * (double)n >= (double)block;
-        if (fits && samples % n == 0)
-            return (ubp_micro){.samples =
-                                   n}; /* a smaller last block would take a plan of its own */
+        if (fits && samples % n == 0) /* a smaller last block would take a plan of its own */
+            return (ubp_micro){.samples = n};
         if (fits && !least)
             least = n;
     }

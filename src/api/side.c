@@ -41,7 +41,7 @@ void ubp_lanes_free(ub_session *s)
 {
     for (int i = 0; i < s->n_lanes; i++) {
         ubp_cache_release(&s->lanes[i]->cache);
-        ubp_workspace_release(&s->lanes[i]->workspaces[0]);
+        ubp_workspace_release(&s->lanes[i]->workspace);
         ubp_arena_release(&s->lanes[i]->scratch);
         ubp_free(s->lanes[i]);
     }
@@ -98,8 +98,7 @@ static ub_status run_block(share *h, const ubp_control *control)
     const ubp_batch_ask *ask = all->ask;
     ub_status st = take_rows(h, h->next);
     if (st == UB_OK)
-        st = ubp_plan_run(h->parts, h->kept->plan, h->given, &h->lane->workspaces[0], control,
-                          &h->err);
+        st = ubp_plan_run(h->parts, h->kept->plan, h->given, &h->lane->workspace, control, &h->err);
     for (int v = 0; v < ask->n_values && st == UB_OK; v++)
         st = ubp_block_put(all->results[v], &all->maps[v], h->parts[v], all->block,
                            h->next * all->block, all->block, ask->count,
@@ -118,8 +117,6 @@ static ub_status run_share(share *h, int threads, int64_t end)
     ubp_control control = ubp_session_control(s);
     control.run.threads = threads;
     control.run.scratch = &h->lane->scratch;
-    control.cache = &h->lane->cache;
-    control.workspaces = h->lane->workspaces;
     control.progress = first ? control.progress : NULL;
     while (h->next < end && !all->stop) {
         if (first)
@@ -159,29 +156,24 @@ static ub_status share_new(share *h, side *all, int i)
                : ubp_fail_memory(&h->err, (size_t)all->block * sizeof *h->rows);
 }
 
-/* Its plan, found or made; the session's counts are kept. first: the facts of the first lane's. */
+/* Its plan, found or made. first: the facts of the first lane's. */
 static ub_status share_plan(share *h, ubp_facts *first)
 {
     ub_session *s = h->all->s;
     ubp_cache *cache = &h->lane->cache;
     const uint64_t before = cache->made;
-    const double start = ubp_now_ms();
     ubp_ask ask = ubp_session_ask(s, h->all->ask->values, h->all->ask->n_values, h->all->block);
     UBP_TRY(take_rows(h, h->next));
     ask.given = h->given;
     ask.n_given = (int)s->n_given;
     ubp_cached *kept;
-    UBP_TRY(ubp_cache_plan(cache, &kept, &ask, s->onednn, false, first, &h->err));
+    UBP_TRY(ubp_session_plan(s, cache, &kept, &ask, false, first, &h->err));
     give_back(h);
     if (!kept->plan)
         return ubp_fail(&h->err, UB_ERR_INTERNAL, "blocks side by side have no plan");
     kept->in_use++;
     h->kept = kept;
     h->fresh = cache->made != before;
-    if (h->fresh) {
-        s->counts.plans++;
-        s->counts.plan_ms += ubp_now_ms() - start;
-    }
     return UB_OK;
 }
 

@@ -141,9 +141,9 @@ int ubp_core_count(void);
 void ubp_parallel(int threads, int64_t n, int64_t grain,
                   void (*fn)(void *arg, int64_t begin, int64_t end), void *arg);
 /* Calls fn(arg, member, team) on up to `threads` threads at once; all of them wait for each other
- * in ubp_team_wait(), which all must reach equally often. */
+ * in ubp_team_wait(team), which all must reach equally often; one alone does not wait. */
 void ubp_team(int threads, void (*fn)(void *arg, int member, int team), void *arg);
-void ubp_team_wait(void);
+void ubp_team_wait(int team);
 /* Sets how many threads OpenMP inside other libraries takes from this thread; returns the old
  * number. */
 int ubp_threads_enter(int threads);

@@ -15,21 +15,21 @@ struct ubp_pages_chunk {
     size_t blocks;     /* not given back */
 };
 
-static ub_status chunk_new(ubp_pages *p, size_t least)
+static struct ubp_pages_chunk *chunk_new(ubp_pages *p, size_t least)
 {
     const size_t usual = (size_t)(p->chunks ? 32 : 4) << 20;
     struct ubp_pages_chunk *c = ubp_calloc(1, sizeof *c);
     if (!c)
-        return UB_ERR_MEMORY;
+        return NULL;
     c->size = least > usual ? least : usual;
     c->memory = ubp_malloc_aligned(c->size);
     if (!c->memory) {
         ubp_free(c);
-        return UB_ERR_MEMORY;
+        return NULL;
     }
     c->next = p->chunks;
     p->chunks = c;
-    return UB_OK;
+    return c;
 }
 
 void *ubp_pages_take(ubp_pages *p, size_t size)
@@ -38,11 +38,10 @@ void *ubp_pages_take(ubp_pages *p, size_t size)
         return NULL;
     size -= size % BLOCK_ALIGN;
     struct ubp_pages_chunk *c = p->chunks;
-    if (!c || size > c->size - c->used) {
-        if (chunk_new(p, size) != UB_OK)
-            return NULL;
-        c = p->chunks;
-    }
+    if (!c || size > c->size - c->used)
+        c = chunk_new(p, size);
+    if (!c)
+        return NULL;
     char *block = c->memory + c->used;
     c->used += size;
     c->blocks++;

@@ -66,8 +66,11 @@ void ubp_team(int threads, void (*fn)(void *arg, int member, int team), void *ar
     fn(arg, 0, 1);
 }
 
-void ubp_team_wait(void)
+/* A team of one may be inside of a larger one, which is not to be waited for. */
+void ubp_team_wait(int team)
 {
+    if (team < 2)
+        return;
 #ifdef _OPENMP
 #pragma omp barrier
 #endif

@@ -375,8 +375,8 @@ static void run_member(void *arg, int member, int team)
         }
         if (ubp_run_cancelled(j->call->run))
             *stop = UB_ERR_CANCELLED;
-        if (!j->cut.by_samples && team > 1)
-            ubp_team_wait();
+        if (!j->cut.by_samples)
+            ubp_team_wait(team);
         if (*stop)
             return;
     }

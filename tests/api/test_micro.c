@@ -106,6 +106,14 @@ static void check(const ub_model *m, const ub_tensor *x, int threads)
     ub_session_free(s);
 }
 
+static void open_random(ub_model **m, ub_tensor **x, uint64_t seed)
+{
+    ub_error err;
+    const int64_t dims[] = {SAMPLES, 1, 28, 28};
+    ok(ub_open(m, MODEL, &err), &err);
+    ok(ub_tensor_random_normal(x, 4, dims, seed, &err), &err);
+}
+
 /* One value that is not a number: its block is done again, by whoever does it. */
 static void test_not_a_number(void **unused)
 {
@@ -113,9 +121,7 @@ static void test_not_a_number(void **unused)
     ub_model *m;
     ub_tensor *x;
     ub_error err;
-    const int64_t dims[] = {SAMPLES, 1, 28, 28};
-    ok(ub_open(&m, MODEL, &err), &err);
-    ok(ub_tensor_random_normal(&x, 4, dims, 8, &err), &err);
+    open_random(&m, &x, 8);
     ((float *)x->data)[200 * 784 + 300] = __builtin_nanf("");
     for (int threads = 1; threads <= 3; threads++) {
         ub_session *s;
@@ -143,9 +149,7 @@ static void test_stopped(void **unused)
     ub_model *m;
     ub_tensor *x, *none;
     ub_error err;
-    const int64_t dims[] = {SAMPLES, 1, 28, 28};
-    ok(ub_open(&m, MODEL, &err), &err);
-    ok(ub_tensor_random_normal(&x, 4, dims, 9, &err), &err);
+    open_random(&m, &x, 9);
     for (int threads = 1; threads <= 3; threads++) {
         ub_session *s;
         watch w = {.stop_at = 0.4};
@@ -177,10 +181,7 @@ static void test_blocks(void **unused)
     (void)unused;
     ub_model *m;
     ub_tensor *x;
-    ub_error err;
-    const int64_t dims[] = {SAMPLES, 1, 28, 28};
-    ok(ub_open(&m, MODEL, &err), &err);
-    ok(ub_tensor_random_normal(&x, 4, dims, 7, &err), &err);
+    open_random(&m, &x, 7);
     for (int threads = 1; threads <= 3; threads++)
         check(m, x, threads);
     ub_tensor_free(x);

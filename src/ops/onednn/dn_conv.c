@@ -7,7 +7,6 @@
 #include "ops/onednn/onednn.h"
 
 #include <string.h>
-#include <unistd.h>
 
 static bool begins(const char *name, const char *with)
 {
@@ -146,16 +145,14 @@ static ub_status pick_acting(ubp_fast *f, const ubp_post *post, const ubp_call *
 }
 
 /* A residual is added inside only if that picks the same blocks as without: the same
- * implementation and the same packed weights tell. What else could move a sum is the block of
- * input channels, which the brgconv_1x1 of oneDNN 2 derives from the packed weights alone on
- * caches of half a megabyte and up. */
+ * implementation and the same packed weights tell, and the block of input channels, which else
+ * could move a sum, hangs on these alone. */
 static ub_status pick_with_sum(ubp_fast *f, const ubp_dn_spec *spec, int64_t macs,
                                const ubp_call *call)
 {
-    const long least = 512L * 1024;
     ubp_dn_spec with = *spec;
     with.sum = 1;
-    if (DNNL_VERSION_MAJOR != 2 || sysconf(_SC_LEVEL2_CACHE_SIZE) < least)
+    if (!ubp_dn_cuts_by_weights())
         return UBP_DECLINED;
     UBP_TRY(pick(f, spec, macs, call));
     ubp_dn_prim *plain = f->prim;

@@ -177,13 +177,17 @@ bool ubp_dn_one_chain(const ubp_dn_prim *p)
     return false;
 }
 
-/* The block of input channels, which alone could move a sum, comes from the packed weights on
- * caches of half a megabyte and up; they are compared. */
-static bool cut_by_weights(const ubp_dn_prim *p)
+bool ubp_dn_cuts_by_weights(void)
 {
     const long least = 512L * 1024;
-    return DNNL_VERSION_MAJOR == 2 && strncmp(p->name, "brgconv_1x1:", 12) == 0 &&
-           sysconf(_SC_LEVEL2_CACHE_SIZE) >= least;
+    return DNNL_VERSION_MAJOR == 2 && sysconf(_SC_LEVEL2_CACHE_SIZE) >= least;
+}
+
+/* What is packed is compared. */
+static bool fits_any_cores(const ubp_dn_prim *p)
+{
+    return ubp_dn_one_chain(p) ||
+           (strncmp(p->name, "brgconv_1x1:", 12) == 0 && ubp_dn_cuts_by_weights());
 }
 
 ub_status ubp_dn_trade(ubp_fast *f, const ubp_dn_spec *spec, bool (*takes)(const char *name),
@@ -210,7 +214,7 @@ ub_status ubp_dn_fit_cores(ubp_fast *f, bool (*takes)(const char *name), const u
 {
     ubp_dn_spec spec = f->prim->spec;
     bool traded;
-    if (!(ubp_dn_one_chain(f->prim) || cut_by_weights(f->prim)) || spec.threads <= f->d->cores)
+    if (!fits_any_cores(f->prim) || spec.threads <= f->d->cores)
         return UB_OK;
     spec.threads = f->d->cores;
     return ubp_dn_trade(f, &spec, takes, &traded, call);

@@ -2,9 +2,9 @@
 /*
  * LSTM, GRU and RNN in float32: the reference kernel with oneDNN's matrix products in place of its
  * own. Each product is the prepared MatMul of dn_matmul.c, which keeps the bits; the cells are the
- * same code. The hidden units are cut into parts for the cores of this machine, each with its
- * columns of R' as a product of its own for one thread: so half of R' stays in each core's cache
- * for all steps, and threads meet once a step. Columns do not move a sum.
+ * same code. The samples, or if they are few the hidden units, are cut into parts for the cores of
+ * this machine, each with a product of its own for one thread: some rows by R', or all rows by some
+ * of its columns. Neither moves a sum.
  */
 #include "ops/onednn/onednn.h"
 #include "ops/rnn.h"

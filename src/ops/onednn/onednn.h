@@ -212,6 +212,9 @@ ub_status ubp_dn_trade(ubp_fast *f, const ubp_dn_spec *spec, bool (*takes)(const
 /* Puts in the place of f->prim one that is made for the threads of this machine, if f->prim is of a
  * family where that moves no sum. */
 ub_status ubp_dn_fit_cores(ubp_fast *f, bool (*takes)(const char *name), const ubp_call *call);
+/* Whether brgconv_1x1 derives the block of input channels from the packed weights alone: that of
+ * oneDNN 2 does on caches of half a megabyte and up. */
+bool ubp_dn_cuts_by_weights(void);
 /* Adds each output up in one chain, whatever the batch and the threads. */
 bool ubp_dn_one_chain(const ubp_dn_prim *p);
 /* Runs the primitive p of f on slot's memory with at most `threads` threads. */
