@@ -20,6 +20,21 @@ char fc_kernel[64];
 bool fc_watched, fc_suspected;
 static uint64_t state = 0x2545f4914f6cdd1du;
 
+ubp_onednn *fc_session;
+
+int fc_setup(void **unused)
+{
+    (void)unused;
+    return ubp_onednn_new(&fc_session, NULL) == UB_OK ? 0 : -1;
+}
+
+int fc_teardown(void **unused)
+{
+    (void)unused;
+    ubp_onednn_free(fc_session);
+    return 0;
+}
+
 void fc_seed(uint64_t seed)
 {
     state = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;

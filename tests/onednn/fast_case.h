@@ -35,6 +35,11 @@ typedef struct fast_run {
     const void *attr;
 } fast_run;
 
+/* What all tests of a program share. */
+extern ubp_onednn *fc_session;
+int fc_setup(void **unused);
+int fc_teardown(void **unused);
+
 void fc_begin(fast_case *c, const char *op);
 void fc_int(fast_case *c, const char *name, int64_t v);
 void fc_ints(fast_case *c, const char *name, int n, const int64_t *v);

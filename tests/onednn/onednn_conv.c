@@ -21,21 +21,6 @@ typedef struct shape {
     int64_t group, c, m, h, w, k, stride, dilation, begin, end;
 } shape;
 
-static ubp_onednn *session;
-
-static int setup(void **unused)
-{
-    (void)unused;
-    return ubp_onednn_new(&session, NULL) == UB_OK ? 0 : -1;
-}
-
-static int teardown(void **unused)
-{
-    (void)unused;
-    ubp_onednn_free(session);
-    return 0;
-}
-
 /* rank: 3, 4 or 5; the spatial dims beyond two are small. */
 static void make(fast_case *c, const shape *s, int rank, int64_t batch, bool bias)
 {
@@ -73,8 +58,8 @@ static void check(const shape *s, int rank, int64_t batch, bool bias, bool optio
     fast_case c;
     make(&c, s, rank, batch, bias);
     c.optional = optional;
-    fc_check(&c, session);
-    fc_check_posts(&c, session, true);
+    fc_check(&c, fc_session);
+    fc_check_posts(&c, fc_session, true);
     fc_end(&c);
 }
 
@@ -190,7 +175,7 @@ static void test_cores(void **unused)
         while (i % 2 && s.k > 1); /* half of them 1x1 */
         make(&c, &s, 4, 1 + fc_random(4), true);
         const fast_run r = {.threads = 2};
-        float *y = fc_fast(&c, session, &r, &count);
+        float *y = fc_fast(&c, fc_session, &r, &count);
         for (int k = 0; y && k < UBP_COUNT(cores); k++) {
             ubp_onednn *other;
             assert_int_equal(ubp_onednn_new(&other, NULL), UB_OK);
@@ -223,9 +208,9 @@ static void test_not_finite(void **unused)
         x[5] = __builtin_nanf("");
         x[77] = __builtin_inff();
         x[ub_tensor_count(&c.in[0]) - 9] = -__builtin_inff();
-        fc_check_posts(&c, session, true);
+        fc_check_posts(&c, fc_session, true);
         int64_t count;
-        float *relu = fc_fast(&c, session, &(fast_run){.threads = 2, .op = "Relu"}, &count);
+        float *relu = fc_fast(&c, fc_session, &(fast_run){.threads = 2, .op = "Relu"}, &count);
         assert_non_null(relu);
         assert_int_equal(fc_suspected, fc_watched); /* an activation inside must notice */
         free(relu);
@@ -243,14 +228,14 @@ static void test_declined(void **unused)
     fast_run r = {.threads = 1};
     make(&c, &s, 4, 2, false);
     c.constant[1] = false; /* computed weights */
-    assert_null(fc_fast(&c, session, &r, &count));
+    assert_null(fc_fast(&c, fc_session, &r, &count));
     c.constant[1] = true;
     r.op = "Pow";
-    assert_null(fc_fast(&c, session, &r, &count));
+    assert_null(fc_fast(&c, fc_session, &r, &count));
     fc_end(&c);
     make(&c, &wide, 4, 0, false); /* an empty batch */
     r.op = NULL;
-    assert_null(fc_fast(&c, session, &r, &count));
+    assert_null(fc_fast(&c, fc_session, &r, &count));
     fc_end(&c);
 }
 
@@ -265,5 +250,5 @@ int main(void)
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_declined),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fc_setup, fc_teardown);
 }

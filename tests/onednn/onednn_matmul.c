@@ -15,25 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ubp_onednn *session;
-
-static int setup(void **unused)
-{
-    (void)unused;
-    return ubp_onednn_new(&session, NULL) == UB_OK ? 0 : -1;
-}
-
 /* The oldest code takes multiples of 8 only; which are declined does not depend on rows. */
 static bool sse(void)
 {
     return strstr(ubp_onednn_version(), "SSE") != NULL;
-}
-
-static int teardown(void **unused)
-{
-    (void)unused;
-    ubp_onednn_free(session);
-    return 0;
 }
 
 /* a: [rows][k] or [batch][rows][k]; b: [k][n], constant. */
@@ -51,8 +36,8 @@ static void check_linear(int64_t batch, int64_t rows, int64_t k, int64_t n, bool
         fc_input(&c, 0, 2, flat, true, false);
     fc_input(&c, 1, 2, b, false, true);
     fc_ready(&c);
-    fc_check(&c, session);
-    fc_check_posts(&c, session, false);
+    fc_check(&c, fc_session);
+    fc_check_posts(&c, fc_session, false);
     fc_end(&c);
 }
 
@@ -87,8 +72,8 @@ static void check_gemm(int64_t m, int64_t k, int64_t n, bool trans_a, bool trans
     if (c_rank)
         fc_input(&c, 2, c_rank, c_rank == 1 ? &n : one, false, true);
     fc_ready(&c);
-    fc_check(&c, session);
-    fc_check_posts(&c, session, false);
+    fc_check(&c, fc_session);
+    fc_check_posts(&c, fc_session, false);
     fc_end(&c);
 }
 
@@ -142,7 +127,7 @@ static void test_stacks(void **unused)
             else
                 fc_input(&c, 1, 3, shared, false, false);
             fc_ready(&c);
-            fc_check(&c, session);
+            fc_check(&c, fc_session);
             fc_end(&c);
         }
     }
@@ -156,5 +141,5 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_stacks),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fc_setup, fc_teardown);
 }

@@ -14,21 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static ubp_onednn *session;
-
-static int setup(void **unused)
-{
-    (void)unused;
-    return ubp_onednn_new(&session, NULL) == UB_OK ? 0 : -1;
-}
-
-static int teardown(void **unused)
-{
-    (void)unused;
-    ubp_onednn_free(session);
-    return 0;
-}
-
 static void check(int64_t batch, int64_t rows, int64_t n, int64_t axis, bool shift)
 {
     const int64_t x[3] = {batch, rows, n}, w[2] = {rows, n};
@@ -42,7 +27,7 @@ static void check(int64_t batch, int64_t rows, int64_t n, int64_t axis, bool shi
     if (shift)
         fc_input(&c, 2, axis == 1 ? 2 : 1, axis == 1 ? w : w + 1, false, true);
     fc_ready(&c);
-    fc_check(&c, session);
+    fc_check(&c, fc_session);
     fc_end(&c);
 }
 
@@ -71,5 +56,5 @@ int main(void)
         cmocka_unit_test(test_networks),
         cmocka_unit_test(test_random),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fc_setup, fc_teardown);
 }

@@ -20,21 +20,6 @@ typedef struct shape {
     int64_t c, h, w, k, stride, begin, end, ceil, include;
 } shape;
 
-static ubp_onednn *session;
-
-static int setup(void **unused)
-{
-    (void)unused;
-    return ubp_onednn_new(&session, NULL) == UB_OK ? 0 : -1;
-}
-
-static int teardown(void **unused)
-{
-    (void)unused;
-    ubp_onednn_free(session);
-    return 0;
-}
-
 static void make(fast_case *c, const char *op, const shape *s, int rank, int64_t batch)
 {
     int n = rank - 2;
@@ -67,7 +52,7 @@ static void check(const char *op, const shape *s, int rank, int64_t batch, bool 
     fast_case c;
     make(&c, op, s, rank, batch);
     c.optional = optional;
-    fc_check(&c, session);
+    fc_check(&c, fc_session);
     fc_end(&c);
 }
 
@@ -126,7 +111,7 @@ static void test_not_finite(void **unused)
     float *x = c.in[0].data;
     for (int64_t i = 0; i < ub_tensor_count(&c.in[0]); i += 7)
         x[i] = odd[i % 4];
-    float *ref = fc_reference(&c, &r, &n), *fast = fc_fast(&c, session, &r, &got);
+    float *ref = fc_reference(&c, &r, &n), *fast = fc_fast(&c, fc_session, &r, &got);
     assert_non_null(fast);
     for (int64_t i = 0; i < n; i++)
         if (isnan(ref[i]) != isnan(fast[i]) || (!isnan(ref[i]) && ref[i] != fast[i]))
@@ -144,5 +129,5 @@ int main(void)
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_not_finite),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fc_setup, fc_teardown);
 }

@@ -18,21 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ubp_onednn *session;
-
-static int setup(void **unused)
-{
-    (void)unused;
-    return ubp_onednn_new(&session, NULL) == UB_OK ? 0 : -1;
-}
-
-static int teardown(void **unused)
-{
-    (void)unused;
-    ubp_onednn_free(session);
-    return 0;
-}
-
 static const char *const directions[] = {"forward", "reverse", "bidirectional"};
 
 typedef struct network {
@@ -82,7 +67,7 @@ static void check(const network *n)
     }
     c.optional = n->hidden % 8 || n->inputs % 8; /* SSE4.1 takes multiples of 8 only */
     fc_ready(&c);
-    fc_check(&c, session);
+    fc_check(&c, fc_session);
     fc_end(&c);
 }
 
@@ -142,5 +127,5 @@ int main(void)
         cmocka_unit_test(test_rnn),
         cmocka_unit_test(test_cuts),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fc_setup, fc_teardown);
 }
