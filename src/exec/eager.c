@@ -208,7 +208,7 @@ static ub_status run_kernel(stepper *e, ubp_call *call, io *t, ubp_arena *arena)
         }
         call->in = bare;
         const ub_status st =
-            ubp_fast_prepare(&fast, e->r->control->run.onednn, call, NULL, 0, t->want, &scratch);
+            ubp_fast_prepare(&fast, e->r->control->run.onednn, call, NULL, 0, 0, t->want, &scratch);
         call->in = in;
         if (st == UB_OK) {
             const ub_status ran = run_fast(e, fast, call, t, scratch, arena);

@@ -44,11 +44,15 @@ typedef struct ubp_fast ubp_fast;
  * (its strides may differ from call->in[i]'s: the planner then copies); call->out[k]->strides are
  * set to the layout the kernel writes. Convolutions and poolings write channels-last. *scratch:
  * bytes the kernel needs while running.
+ * threads: 1: it is only ever run by one thread, 0: by any number.
  * UBP_DECLINED: not served, or not without breaking the rule above; posts may be the reason, so
  * try with fewer.
  */
 ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
-                           const ubp_post *posts, int n_posts, ub_tensor *want, size_t *scratch);
+                           const ubp_post *posts, int n_posts, int threads, ub_tensor *want,
+                           size_t *scratch);
+/* Makes what the first run would make: before several threads run kernels of one session. */
+ub_status ubp_fast_ready(ubp_fast *f, const ubp_call *call);
 /* Runs it on call->in, call->out, in the layouts agreed; scratch is 64-byte aligned. Weights are
  * packed on the first run and kept in the session's ubp_onednn, shared by all plans. */
 ub_status ubp_fast_run(ubp_fast *f, const ubp_call *call, void *scratch);

@@ -282,7 +282,7 @@ static ub_status prepare_fast(ubp_maker *m, ubp_fast **fast, const ubp_call *cal
             if (call->in[i])
                 want[i] = *call->in[i];
         ub_status st =
-            ubp_fast_prepare(fast, m->onednn, call, fusion->posts, fusion->n, want, &scratch);
+            ubp_fast_prepare(fast, m->onednn, call, fusion->posts, fusion->n, 0, want, &scratch);
         if (st == UB_OK && scratch > m->p->scratch_bytes)
             m->p->scratch_bytes = scratch;
         if (st != UBP_DECLINED)

@@ -270,7 +270,7 @@ float *fc_fast(const fast_case *c, ubp_onednn *d, const fast_run *r, int64_t *co
                      .in = in_p,
                      .out = out_p,
                      .err = &err};
-    ub_status st = ubp_fast_prepare(&f, d, &call, posts, n, want, &scratch);
+    ub_status st = ubp_fast_prepare(&f, d, &call, posts, n, 0, want, &scratch);
     if (st == UBP_DECLINED)
         return NULL;
     if (st != UB_OK)

@@ -6,15 +6,14 @@
  * the bits), its rows then spread over the output. Channels-last on both sides.
  */
 #include "ops/onednn/onednn.h"
+#include "ops/product.h"
 
 #include <string.h>
 
 struct ubp_dn_spread {
-    ubp_fast *product;
-    ub_tensor a, b, c; /* of one sample: [pixels][C], [C][taps * M], [pixels][taps * M] */
-    size_t scratch;    /* of the product */
-    float *weights;    /* [C][taps][M] */
-    int n;             /* spatial dims */
+    ubp_product product; /* of one sample: [pixels][C], [C][taps * M], [pixels][taps * M] */
+    float *weights;      /* [C][taps][M] */
+    int n;               /* spatial dims */
     int64_t in[UBP_DN_SPATIAL], kernel[UBP_DN_SPATIAL];
     int64_t m, taps, samples;
     size_t src_item, dst_item; /* bytes */
@@ -25,7 +24,7 @@ void ubp_dn_spread_free(ubp_dn_spread *s)
 {
     if (!s)
         return;
-    ubp_fast_free(s->product);
+    ubp_product_free(&s->product);
     ubp_free(s->weights);
     ubp_free(s);
 }
@@ -84,27 +83,15 @@ static void spread_lines(void *arg, int64_t begin, int64_t end)
 static ub_status run_sample(const ubp_dn_spread *s, const ubp_call *call, int64_t i, char *scratch)
 {
     enum { GRAIN = 1 << 14 };
-    ub_tensor a = s->a, c = s->c;
-    const ub_tensor *in[2] = {&a, &s->b};
-    ub_tensor *out[1] = {&c};
-    a.data = (char *)call->in[0]->data + (size_t)i * s->src_item;
-    c.data = scratch;
-    const ubp_call one = {.op = ubp_op_find("MatMul", ""),
-                          .node = call->node,
-                          .n_in = 2,
-                          .n_out = 1,
-                          .in = in,
-                          .out = out,
-                          .run = call->run,
-                          .err = call->err};
-    UBP_TRY(ubp_fast_run(s->product, &one, scratch + s->result));
+    const char *pixels = (const char *)call->in[0]->data + (size_t)i * s->src_item;
+    UBP_TRY(ubp_product_run(&s->product, call, pixels, NULL, scratch, scratch + s->result));
     lines l = {.s = s,
-               .c = c.data,
+               .c = (const float *)(void *)scratch,
                .bias = ubp_has_in(call, 2) ? call->in[2]->data : NULL,
                .dst = (float *)(void *)((char *)call->out[0]->data + (size_t)i * s->dst_item)};
     const int64_t line = s->in[s->n - 1] * s->taps * s->m;
-    ubp_parallel(call->run->threads, s->a.dims[0] / s->in[s->n - 1], GRAIN / line + 1, spread_lines,
-                 &l);
+    ubp_parallel(call->run->threads, s->product.a.dims[0] / s->in[s->n - 1], GRAIN / line + 1,
+                 spread_lines, &l);
     return UB_OK;
 }
 
@@ -159,29 +146,17 @@ static ub_status prepare(ubp_dn_spread *s, const ubp_fast *f, const ubp_call *ca
     int64_t pixels = 1;
     for (int i = 0; i < s->n; i++)
         pixels *= s->in[i]; /* fits: the tensor exists */
-    s->a = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {pixels, x->dims[1]}};
-    s->b = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {x->dims[1], s->taps * s->m}};
-    s->c = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {pixels, s->taps * s->m}};
-    ubp_tensor_set_strides(&s->a);
-    ubp_tensor_set_strides(&s->b);
-    ubp_tensor_set_strides(&s->c);
-    s->src_item = ubp_tensor_bytes(&s->a);
-    s->dst_item = ubp_tensor_bytes(&s->c);
-    s->result = (s->dst_item + 63) / 64 * 64;
+    ubp_product *p = &s->product;
+    p->a = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {pixels, x->dims[1]}};
+    p->b = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {x->dims[1], s->taps * s->m}};
+    ubp_tensor_set_strides(&p->a);
+    ubp_tensor_set_strides(&p->b);
     UBP_TRY(turn_weights(s, w, call->err));
-    s->b.data = s->weights;
-    const ub_tensor *in[2] = {&s->a, &s->b};
-    ub_tensor *out[1] = {&s->c}, want[2] = {s->a, s->b};
-    const ubp_call one = {.op = ubp_op_find("MatMul", ""),
-                          .node = call->node,
-                          .n_in = 2,
-                          .n_out = 1,
-                          .in = in,
-                          .out = out,
-                          .err = call->err};
-    UBP_TRY(ubp_fast_prepare(&s->product, f->d, &one, NULL, 0, want, &s->scratch));
-    if (!ub_tensor_is_contiguous(&s->c))
-        return UBP_DECLINED;
+    p->b.data = s->weights;
+    UBP_TRY(ubp_product_prepare(p, f->d, 0, call->node, call->err));
+    s->src_item = ubp_tensor_bytes(&p->a);
+    s->dst_item = ubp_tensor_bytes(&p->c);
+    s->result = (s->dst_item + 63) / 64 * 64;
     return UB_OK;
 }
 
@@ -210,7 +185,7 @@ ub_status ubp_dn_conv_transpose(ubp_fast *f, const ubp_dn_request *r)
         s->taps *= win.kernel[i];
     }
     UBP_TRY(prepare(s, f, call));
-    if (!ubp_add_size(s->result, s->scratch, &f->own_scratch))
+    if (!ubp_add_size(s->result, s->product.scratch, &f->own_scratch))
         return ubp_fail_memory(call->err, SIZE_MAX);
     f->run = run;
     ubp_dn_channels_last(&r->want[0]);

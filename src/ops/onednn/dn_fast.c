@@ -285,9 +285,11 @@ ub_status ubp_dn_fast_new(ubp_fast **out, ubp_onednn *d, const ubp_dn_request *r
 }
 
 ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
-                           const ubp_post *posts, int n_posts, ub_tensor *want, size_t *scratch)
+                           const ubp_post *posts, int n_posts, int threads, ub_tensor *want,
+                           size_t *scratch)
 {
-    const ubp_dn_request r = {.call = call, .posts = posts, .n_posts = n_posts, .want = want};
+    const ubp_dn_request r = {
+        .call = call, .posts = posts, .n_posts = n_posts, .want = want, .threads = threads};
     return ubp_dn_fast_new(out, d, &r, scratch);
 }
 
@@ -403,6 +405,11 @@ dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_
 bool ubp_fast_watches(const ubp_fast *f)
 {
     return f->acting != NULL;
+}
+
+ub_status ubp_fast_ready(ubp_fast *f, const ubp_call *call)
+{
+    return f->prim ? ubp_dn_fast_bind(f, call, 1) : UB_OK;
 }
 
 ub_status ubp_fast_run(ubp_fast *f, const ubp_call *call, void *scratch)

@@ -7,22 +7,20 @@
  * of its columns. Neither moves a sum.
  */
 #include "ops/onednn/onednn.h"
+#include "ops/product.h"
 #include "ops/rnn.h"
 
 #include <string.h>
 
 enum { MOST_PARTS = 8 };
 
-/* rows by a constant matrix. */
+/* rows by a constant matrix: [rows][K], [K][columns]. */
 typedef struct product {
-    ubp_fast *fast;
-    ub_tensor a, b, c; /* [rows][K], [K][columns], [rows][columns] */
-    size_t scratch;
+    ubp_product p;
     void *memory; /* scratch memory of this run */
 } product;
 
 struct ubp_dn_recurrent {
-    const ubp_op *matmul;
     ubp_rnn_cut cut;
     product w[2], r[2][MOST_PARTS]; /* [direction], [direction][part] */
     bool turned;                    /* X lies with T and N exchanged */
@@ -32,45 +30,24 @@ struct ubp_dn_recurrent {
 void ubp_dn_rnn_free(ubp_dn_recurrent *rnn)
 {
     for (int d = 0; rnn && d < 2; d++) {
-        ubp_fast_free(rnn->w[d].fast);
+        ubp_product_free(&rnn->w[d].p);
         for (int p = 0; p < MOST_PARTS; p++)
-            ubp_fast_free(rnn->r[d][p].fast);
+            ubp_product_free(&rnn->r[d][p].p);
     }
     if (rnn)
         ubp_free(rnn->columns);
     ubp_free(rnn);
 }
 
-/* The MatMul of p as a call; in, to: room for its operands. */
-static ubp_call matmul_of(const ubp_dn_recurrent *rnn, const product *p, const ubp_call *call,
-                          const ub_tensor **in, ub_tensor **to)
+static ub_status multiply(const product *p, const ubp_call *call, const void *rows, char *out)
 {
-    in[1] = &p->b;
-    return (ubp_call){.op = rnn->matmul,
-                      .node = call->node,
-                      .n_in = 2,
-                      .n_out = 1,
-                      .in = in,
-                      .out = to,
-                      .run = call->run,
-                      .err = call->err};
-}
-
-static ub_status multiply(const ubp_dn_recurrent *rnn, const product *p, const ubp_call *call,
-                          const void *rows, char *out)
-{
-    ub_tensor a = p->a, c = p->c, *to[1] = {&c};
-    const ub_tensor *in[2] = {&a, NULL};
-    a.data = (void *)(uintptr_t)rows;
-    c.data = out;
-    const ubp_call one = matmul_of(rnn, p, call, in, to);
-    return ubp_fast_run(p->fast, &one, p->memory);
+    return ubp_product_run(&p->p, call, rows, NULL, out, p->memory);
 }
 
 static ub_status times_w(void *arg, const ubp_call *call, int direction, char *out)
 {
     const ubp_dn_recurrent *rnn = arg;
-    return multiply(rnn, &rnn->w[direction], call, call->in[UBP_RNN_X]->data, out);
+    return multiply(&rnn->w[direction], call, call->in[UBP_RNN_X]->data, out);
 }
 
 static ub_status times_r(void *arg, const ubp_call *call, int direction, int part,
@@ -83,19 +60,16 @@ static ub_status times_r(void *arg, const ubp_call *call, int direction, int par
     alone.scratch = NULL; /* shared by all threads; the product has its own */
     one.run = &alone;
     one.err = NULL;
-    return multiply(rnn, &rnn->r[direction][part], &one, state, out);
+    return multiply(&rnn->r[direction][part], &one, state, out);
 }
 
 /* Scratch memory, weights and primitives are ready before threads share them. */
-static ub_status get_ready(const ubp_dn_recurrent *rnn, product *p, const ubp_call *call)
+static ub_status get_ready(product *p, const ubp_call *call)
 {
-    ub_tensor *to[1] = {&p->c};
-    const ub_tensor *in[2] = {&p->a, NULL};
-    const ubp_call one = matmul_of(rnn, p, call, in, to);
-    p->memory = p->scratch ? ubp_run_scratch(call, p->scratch) : NULL;
-    if (p->scratch && !p->memory)
+    p->memory = p->p.scratch ? ubp_run_scratch(call, p->p.scratch) : NULL;
+    if (p->p.scratch && !p->memory)
         return UB_ERR_MEMORY;
-    return ubp_dn_fast_bind(p->fast, &one, 1);
+    return ubp_product_ready(&p->p, call);
 }
 
 /* What the cells read must be aligned; a view of a file may not be. W and R are only packed. */
@@ -123,10 +97,10 @@ static ub_status run_aligned(ubp_fast *f, const ubp_call *call, void *xw)
         in[i] = &aligned[i];
     }
     copy.in = in;
-    for (int d = 0; d < 2 && rnn->w[d].fast; d++) {
-        UBP_TRY(get_ready(rnn, &rnn->w[d], call));
+    for (int d = 0; d < 2 && rnn->w[d].p.fast; d++) {
+        UBP_TRY(get_ready(&rnn->w[d], call));
         for (int p = 0; p < rnn->cut.parts; p++)
-            UBP_TRY(get_ready(rnn, &rnn->r[d][p], call));
+            UBP_TRY(get_ready(&rnn->r[d][p], call));
     }
     return ubp_rnn_run(&copy, &products);
 }
@@ -143,23 +117,12 @@ static ub_status prepare(product *p, ubp_fast *f, const ubp_call *call, int64_t 
                          int64_t columns, const void *matrix, int threads)
 {
     const int64_t size = (int64_t)sizeof(float);
-    p->a = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {rows, k}};
-    p->b =
+    p->p.a = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {rows, k}};
+    p->p.b =
         (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {k, columns}, .strides = {size, k * size}};
-    p->c = (ub_tensor){.dtype = UB_F32, .rank = 2, .dims = {rows, columns}};
-    ubp_tensor_set_strides(&p->a);
-    ubp_tensor_set_strides(&p->c);
-    p->b.data = (void *)(uintptr_t)matrix;
-    ub_tensor *to[1] = {&p->c}, want[2] = {p->a, p->b};
-    const ub_tensor *in[2] = {&p->a, NULL};
-    const ubp_call one = matmul_of(f->rnn, p, call, in, to);
-    const ubp_dn_request r = {.call = &one, .want = want, .threads = threads};
-    UBP_TRY(ubp_dn_fast_new(&p->fast, f->d, &r, &p->scratch));
-    for (int i = 0; i < 2; i++)
-        if (want[0].strides[i] != p->a.strides[i] || want[1].strides[i] != p->b.strides[i] ||
-            p->c.strides[i] != (i ? size : columns * size))
-            return UBP_DECLINED;
-    return UB_OK;
+    ubp_tensor_set_strides(&p->p.a);
+    p->p.b.data = (void *)(uintptr_t)matrix;
+    return ubp_product_prepare(&p->p, f->d, threads, call->node, call->err);
 }
 
 /* Parts that are worth a thread: from a quarter of a megabyte of R on, which is read in each step.
@@ -245,10 +208,9 @@ ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r)
     f->rnn = ubp_calloc(1, sizeof *f->rnn);
     if (!f->rnn)
         return ubp_fail_memory(call->err, sizeof *f->rnn);
-    f->rnn->matmul = ubp_op_find("MatMul", "");
     f->rnn->turned = lies_turned(x);
     UBP_TRY(prepare_products(f, call));
-    f->own_scratch = ubp_tensor_bytes(&f->rnn->w[0].c);
+    f->own_scratch = ubp_tensor_bytes(&f->rnn->w[0].p.c);
     f->run = run;
     for (int i = 0; i < call->n_in; i++)
         if (call->in[i] && !(i == UBP_RNN_X && f->rnn->turned))

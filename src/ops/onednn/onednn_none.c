@@ -22,8 +22,10 @@ const char *ubp_onednn_version(void)
 }
 
 ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
-                           const ubp_post *posts, int n_posts, ub_tensor *want, size_t *scratch)
+                           const ubp_post *posts, int n_posts, int threads, ub_tensor *want,
+                           size_t *scratch)
 {
+    (void)threads;
     (void)d;
     (void)call;
     (void)posts;
@@ -32,6 +34,13 @@ ub_status ubp_fast_prepare(ubp_fast **out, ubp_onednn *d, const ubp_call *call,
     (void)scratch;
     *out = NULL;
     return UBP_DECLINED;
+}
+
+ub_status ubp_fast_ready(ubp_fast *f, const ubp_call *call)
+{
+    (void)f;
+    (void)call;
+    return UB_OK;
 }
 
 ub_status ubp_fast_run(ubp_fast *f, const ubp_call *call, void *scratch)
