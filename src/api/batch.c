@@ -120,6 +120,7 @@ static ub_status keep_profile(ub_session *s, const ubp_plan *p, ub_error *err)
                                 .op = from->label,
                                 .kernel = from->fast    ? ubp_fast_kernel(from->fast)
                                           : from->chain ? "chain"
+                                          : from->heads ? "attention"
                                           : from->node  ? "reference"
                                                         : "copy",
                                 .ms = s->step_ms[i],

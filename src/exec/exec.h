@@ -79,6 +79,8 @@ typedef struct ubp_control {
 ub_status ubp_plan_run(ub_tensor **results, ubp_plan *p, const ubp_given *given, ubp_workspace *w,
                        const ubp_control *control, ub_error *err);
 
+/* run_heads.c: runs a step that is attention. scratch: what the plan reserved. */
+ub_status ubp_heads_run(const ubp_plan_step *s, const ubp_run *run, void *scratch, ub_error *err);
 /* run_chain.c: runs a step that is a chain. scratch: what the plan reserved. */
 ub_status ubp_chain_run(const ubp_plan_step *s, const ubp_run *run, void *scratch, ub_error *err);
 

@@ -91,6 +91,8 @@ static ub_status step(const ubp_plan_step *s, const ubp_run *run, void *scratch,
     }
     if (s->chain)
         return ubp_chain_run(s, run, scratch, err);
+    if (s->heads)
+        return ubp_heads_run(s, run, scratch, err);
     ubp_call call = {.op = s->node->op,
                      .node = s->node,
                      .attr = s->attr,

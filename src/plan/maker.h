@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * maker: what the files that turn nodes into steps share. Internal to src/plan: steps.c chain.c.
+ * maker: what the files that turn nodes into steps share. Internal to src/plan: steps.c chain.c
+ * heads.c.
  */
 #ifndef UBP_MAKER_H
 #define UBP_MAKER_H
@@ -13,9 +14,10 @@ typedef struct ubp_maker {
     const ubp_graph *g;
     struct ubp_onednn *onednn;
     ubp_uses uses;
-    int32_t *slot_of;   /* [n_values] */
-    int32_t *remaining; /* [n_values] reads still to come, wanted counted */
-    bool *absorbed;     /* [n_nodes] */
+    int32_t *slot_of;               /* [n_values] */
+    int32_t *remaining;             /* [n_values] reads still to come, wanted counted */
+    bool *absorbed;                 /* [n_nodes] */
+    struct ubp_heads_found **heads; /* [n_nodes]: of attention's last products */
     ub_error *err;
 } ubp_maker;
 
@@ -42,5 +44,11 @@ bool ubp_make_dies(const ubp_maker *m, int32_t slot, const int32_t *in, int n_in
 /* Makes one step of node number `at` of the cone and the elementwise nodes that follow from it;
  * *made false: there is nothing to join. */
 ub_status ubp_make_chain(ubp_maker *m, int at, bool *made);
+
+/* ---- heads.c ---------------------------------------------------------------------------- */
+
+/* *made: the node begins an attention, whose step comes later, or ends one and is that step. */
+ub_status ubp_make_heads(ubp_maker *m, int32_t index, bool *made);
+void ubp_heads_free(ubp_plan *p);
 
 #endif

@@ -10,6 +10,7 @@
 #include "graph/graph.h"
 #include "ops/fast.h"
 #include "ops/ops.h"
+#include "ops/product.h"
 
 /* ---- What is asked -------------------------------------------------------------------------- */
 
@@ -160,10 +161,60 @@ typedef struct ubp_chain {
     int64_t block;         /* rows in a block */
 } ubp_chain;
 
+/* Attention as it is exported: product, elementwise nodes and a Softmax along the rows, product. A
+ * thread takes a head (one matrix of the leading dims), or a block of its rows, through all of it,
+ * so that the scores stay in the cache. */
+enum {
+    UBP_HEADS_NODES = 12,    /* between the products */
+    UBP_HEADS_RANK = 6,      /* of a tensor at most */
+    UBP_HEADS_SCORES_AT = -2 /* an operand: the scores */
+};
+
+/* The step's first inputs, and the parts of a thread's scratch memory. */
+typedef enum ubp_heads_part {
+    UBP_HEADS_Q,
+    UBP_HEADS_K,
+    UBP_HEADS_V,
+    UBP_HEADS_SCORES,
+    UBP_HEADS_RESULT,
+    UBP_HEADS_PARTS
+} ubp_heads_part;
+
+typedef struct ubp_heads_node {
+    const ubp_node *node;
+    const void *attr;
+    int n_in, in[3]; /* of the step's inputs, UBP_HEADS_SCORES_AT, or -1: absent */
+} ubp_heads_node;
+
+/* Of one thread: [product][0: a whole block of rows, 1: what is left in the last]. */
+typedef struct ubp_heads_products {
+    ubp_product p[2][2];
+} ubp_heads_products;
+
+typedef struct ubp_heads {
+    struct ubp_heads *next; /* of the plan's */
+    ubp_heads_node nodes[UBP_HEADS_NODES];
+    int n_nodes;
+    int lead;                     /* leading dims */
+    int64_t dims[UBP_HEADS_RANK]; /* [lead] */
+    int64_t heads;                /* their product */
+    /* Q [rows][depth], K [depth][columns], scores [rows][columns], V [columns][width] of a head */
+    int64_t rows, depth, columns, width;
+    int64_t block, blocks;        /* rows in a block; blocks in a head */
+    int team;                     /* threads at most */
+    ubp_heads_products *products; /* [team] */
+    bool ready;                   /* they were run before */
+    bool copies[UBP_HEADS_V + 1]; /* Q, K, V do not lie as the products want them */
+    size_t at[UBP_HEADS_PARTS];   /* bytes from a thread's scratch memory to each part */
+    size_t kernel_at, scratch;    /* the same for what products need; how much */
+    size_t slot_bytes;            /* of scratch memory for each thread */
+} ubp_heads;
+
 typedef struct ubp_plan_step {
     const ubp_node *node; /* NULL: a copy from in[0] to out[0] */
     const void *attr;
     const ubp_chain *chain; /* NULL: the node alone; else node is its first */
+    ubp_heads *heads;       /* the same */
     ubp_fast *fast;         /* NULL: reference */
     const char *label;      /* "Conv+Add+Relu" */
     int n_in, n_out;
@@ -180,7 +231,8 @@ typedef struct ubp_plan {
     size_t n_slots, cap_slots;
     ubp_plan_step *steps;
     size_t n_steps, cap_steps;
-    int32_t *wanted; /* [n_wanted] slots: those of the ask, then the inner values put aside */
+    ubp_heads *heads; /* those of its steps */
+    int32_t *wanted;  /* [n_wanted] slots: those of the ask, then the inner values put aside */
     int n_wanted, n_asked;
     size_t arena_bytes, own_bytes, scratch_bytes;
     bool careful; /* a run met a NaN, see ubp_fast_watches() */

@@ -480,6 +480,7 @@ static ub_status make(ubp_maker *m)
     m->slot_of = ubp_arena_array(&p->arena, nv, sizeof *m->slot_of);
     m->remaining = ubp_arena_array(&p->arena, nv, sizeof *m->remaining);
     m->absorbed = ubp_arena_array(&p->arena, nn, sizeof *m->absorbed);
+    m->heads = ubp_arena_array(&p->arena, nn, sizeof *m->heads);
     m->uses.facts = f;
     m->uses.graph = m->g;
     m->uses.count = ubp_arena_array(&p->arena, nv, sizeof *m->uses.count);
@@ -487,18 +488,20 @@ static ub_status make(ubp_maker *m)
     m->uses.computed = ubp_arena_array(&p->arena, nv, sizeof *m->uses.computed);
     m->uses.needed = ubp_arena_array(&p->arena, nn, sizeof *m->uses.needed);
     p->wanted = ubp_arena_array(&p->arena, (size_t)m->ask->n_wanted + 1, sizeof *p->wanted);
-    if (!m->slot_of || !m->remaining || !m->absorbed || !m->uses.count || !m->uses.user ||
-        !m->uses.computed || !m->uses.needed || !p->wanted)
+    if (!m->slot_of || !m->remaining || !m->absorbed || !m->heads || !m->uses.count ||
+        !m->uses.user || !m->uses.computed || !m->uses.needed || !p->wanted)
         return ubp_fail_memory(m->err, nv * sizeof *m->slot_of);
     memset(m->slot_of, -1, nv * sizeof *m->slot_of);
     memset(m->uses.user, -1, nv * sizeof *m->uses.user); /* wanted, and read by no node */
     find_uses(m);
     for (int i = 0; i < f->n_nodes; i++) {
-        bool chained = false;
+        bool joined = false;
         if (!m->uses.needed[f->nodes[i]] || m->absorbed[f->nodes[i]])
             continue;
-        UBP_TRY(ubp_make_chain(m, i, &chained));
-        if (!chained)
+        UBP_TRY(ubp_make_heads(m, f->nodes[i], &joined));
+        if (!joined)
+            UBP_TRY(ubp_make_chain(m, i, &joined));
+        if (!joined)
             UBP_TRY(visit(m, f->nodes[i]));
     }
     p->n_wanted = m->ask->n_wanted;
@@ -552,6 +555,7 @@ void ubp_plan_free(ubp_plan *p)
         return;
     for (size_t i = 0; i < p->n_steps; i++)
         ubp_fast_free(p->steps[i].fast);
+    ubp_heads_free(p);
     ubp_facts_free(p->facts);
     ubp_arena_release(&p->arena);
     ubp_free(p->steps);

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes small networks whose nodes a plan joins into one step, in the layout of ONNX's cases, with
+a free batch and ONNX Runtime's values: attention as exporters spell it.
+
+  fused_cases.py DIR      DIR/<case>/{model.onnx,case.json,test_data_set_0/*.pb}
+
+case.json names the step that must be there ("step") or must not ("none"). Output 0 is the network's;
+output 1 is where output 0 is not zero, which no plan can have: with it all runs step by step.
+"""
+import json
+import os
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+SAMPLES = 5
+rng = np.random.default_rng(20261130)
+
+
+def normal(*shape):
+    return rng.standard_normal(shape).astype("float32")
+
+
+class Net:
+    """Nodes, weights and inputs as they come."""
+
+    def __init__(self):
+        self.nodes, self.weights, self.inputs, self.data = [], [], [], []
+
+    def input(self, name, data):
+        kind = helper.np_dtype_to_tensor_dtype(data.dtype)
+        free = ["n", *data.shape[1:]]
+        self.inputs.append(helper.make_tensor_value_info(name, kind, free))
+        self.data.append(data)
+        return name
+
+    def const(self, data):
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.asarray(data), name))
+        return name
+
+    def ints(self, *values):
+        return self.const(np.array(values, dtype="int64"))
+
+    def node(self, op, *inputs, **attributes):
+        name = f"{op.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def write(self, root, name, y, step, expected, **limits):
+        """expected: whether the step must be there."""
+        self.nodes.append(helper.make_node("Identity", [y], ["y"]))
+        self.nodes.append(helper.make_node("NonZero", ["y"], ["where"]))
+        outs = [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("where", TensorProto.INT64, None),
+        ]
+        graph = helper.make_graph(self.nodes, name, self.inputs, outs, self.weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        content = model.SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        names = [i.name for i in self.inputs]
+        results = session.run(None, dict(zip(names, self.data)))
+        case = {"rtol": 1e-4, "atol": 1e-5, ("step" if expected else "none"): step, **limits}
+        files = {"model.onnx": content, "case.json": json.dumps(case).encode()}
+        for port, values in (("input", self.data), ("output", results)):
+            for i, v in enumerate(values):
+                tensor = numpy_helper.from_array(np.ascontiguousarray(v).reshape(v.shape))
+                files[f"test_data_set_0/{port}_{i}.pb"] = tensor.SerializeToString()
+        folder = os.path.join(root, name)
+        os.makedirs(os.path.join(folder, "test_data_set_0"), exist_ok=True)
+        for path, data in files.items():
+            with open(os.path.join(folder, path), "wb") as f:
+                f.write(data)
+
+
+# ---- Attention ---------------------------------------------------------------------------------
+
+
+def split_heads(net, heads, tokens, size, packed):
+    """Q, K, V: (N, heads, tokens, size), K turned; cut from one product, as PyTorch's layer has
+    them, or inputs of the model as they are."""
+    if not packed:
+        q, v = (net.input(t, normal(SAMPLES, heads, tokens, size)) for t in "qv")
+        return q, net.input("k", normal(SAMPLES, heads, size, tokens)), v
+    width = heads * size
+    x = net.input("x", normal(SAMPLES, tokens, width))
+    all_three = net.node("MatMul", x, net.const(normal(width, 3 * width) * np.float32(width**-0.5)))
+    split = net.node("Reshape", all_three, net.ints(0, tokens, 3, heads, size))
+    parts = []
+    for i, perm in enumerate(([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])):
+        one = net.node("Gather", split, net.const(np.int64(i)), axis=2)
+        parts.append(net.node("Transpose", one, perm=perm))
+    return parts
+
+
+def join_heads(net, y, tokens):
+    turned = net.node("Transpose", y, perm=[0, 2, 1, 3])
+    return net.node("Reshape", turned, net.ints(0, tokens, -1))
+
+
+def attention(root, name, heads, tokens, size, packed=True, masks=(), expected=True):
+    net = Net()
+    q, k, v = split_heads(net, heads, tokens, size, packed)
+    ops = ["MatMul"]
+    s = net.node("MatMul", q, k)
+    for mask in masks:
+        if mask == "after":
+            break
+        ops.append({"bias": "Add", "causal": "Where", "given": "Add", "cap": "Tanh"}.get(mask, "Div"))
+        if mask == "bias":  # of each head
+            s = net.node("Add", net.const(normal(heads, tokens, tokens)), s)
+        elif mask == "given":  # of each sample
+            far = np.where(rng.random((SAMPLES, 1, 1, tokens)) < 0.3, -1e9, 0).astype("float32")
+            s = net.node("Add", s, net.input("mask", far))
+        elif mask == "causal":
+            seen = np.tril(np.ones((tokens, tokens), dtype=bool))
+            s = net.node("Where", net.const(seen), s, net.const(np.float32(-1e9)))
+        elif mask == "cap":
+            s = net.node("Tanh", s)
+        else:
+            s = net.node("Div", s, net.const(np.float32(np.sqrt(size))))
+    s = net.node("Softmax", s, axis=-1)
+    ops.append("Softmax")
+    if "after" in masks:
+        keep = rng.random((tokens, 1)) < 0.8
+        s = net.node("Where", net.const(keep), s, net.const(np.float32(0)))
+        ops.append("Where")
+    y = net.node("MatMul", s, v)
+    net.write(root, name, join_heads(net, y, tokens), "+".join(ops + ["MatMul"]), expected)
+
+
+def shared_keys(root):
+    """One K and V for all heads: their leading dim is spread."""
+    net = Net()
+    q = net.input("q", normal(SAMPLES, 4, 70, 24))
+    k = net.input("k", normal(SAMPLES, 1, 24, 90))
+    v = net.input("v", normal(SAMPLES, 1, 90, 40))
+    s = net.node("Softmax", net.node("MatMul", q, k), axis=3)
+    net.write(root, "shared", net.node("MatMul", s, v), "MatMul+Softmax+MatMul", True)
+
+
+def single_head(root):
+    """Rank 3, and the third matrix is computed from another input, after the scores."""
+    net = Net()
+    x = net.input("x", normal(SAMPLES, 100, 32))
+    scores = net.node("MatMul", x, net.node("Transpose", x, perm=[0, 2, 1]))
+    s = net.node("Softmax", scores, axis=-1)
+    v = net.node("Relu", net.input("z", normal(SAMPLES, 100, 48)))
+    net.write(root, "single", net.node("MatMul", s, v), "MatMul+Softmax+MatMul", True)
+
+
+def read_twice(root):
+    """The weights of attention are read by another node: nothing is joined."""
+    net = Net()
+    q, k, v = split_heads(net, 2, 80, 16, True)
+    s = net.node("Softmax", net.node("MatMul", q, k), axis=-1)
+    y = net.node("MatMul", s, v)
+    most = net.node("ReduceMax", s, net.ints(3), keepdims=1)
+    net.write(root, "twice", net.node("Mul", y, most), "MatMul+Softmax+MatMul", False)
+
+
+def main(root):
+    attention(root, "plain", 4, 65, 12)
+    attention(root, "scaled", 3, 197, 64, masks=["scale"])
+    attention(root, "bias", 2, 100, 20, masks=["scale", "bias"])
+    attention(root, "given", 2, 96, 32, masks=["scale", "given"])
+    attention(root, "causal", 2, 77, 33, masks=["scale", "causal"])
+    attention(root, "capped", 2, 130, 8, masks=["scale", "cap", "bias", "causal", "after"])
+    attention(root, "apart", 3, 90, 40, packed=False, masks=["scale", "after"])
+    attention(root, "long", 1, 700, 32, masks=["scale", "causal"])
+    attention(root, "wide", 2, 64, 600, masks=["scale"])
+    attention(root, "short", 4, 17, 16, masks=["scale"], expected=False)
+    shared_keys(root)
+    single_head(root)
+    read_twice(root)
+
+
+main(sys.argv[1])
