@@ -3,9 +3,11 @@
  * BatchNormalization, InstanceNormalization, GroupNormalization: an image (N, C, ...) is centred
  * and scaled with a mean and a variance for each channel, each plane, or each group of channels of
  * a sample. Statistics are taken in double, in two passes;
- * y is (x - mean) * (scale / sqrt(var + epsilon)) + bias. ONNX: BatchNormalization-15,
- * InstanceNormalization-22, GroupNormalization-21.
+ * y is (x - mean) * (scale / sqrt(var + epsilon)) + bias, or in float32 with given statistics
+ * x * factor + shift, see affine.h. ONNX: BatchNormalization-15, InstanceNormalization-22,
+ * GroupNormalization-21.
  */
+#include "ops/affine.h"
 #include "ops/attrs.h"
 #include "ops/follow.h"
 
@@ -156,7 +158,7 @@ typedef struct norm {
     int64_t each; /* channels that share their statistics */
     double epsilon;
     double *stats; /* [C][2] mean and variance over the batch; training mode only */
-    double *table; /* [3][C] mean, factor and bias; channels-last only */
+    ubp_affine affine;
 } norm;
 
 static double param(const ub_tensor *t, int64_t c, int64_t channel)
@@ -235,30 +237,21 @@ static void apply(const norm *j, int64_t plane, double mean, double var)
                     j->plane, mean, factor, bias);
 }
 
-/* Channels-last: each pixel is a row of all channels. The same operations as apply(). */
-#define PIXELS(T)                                                                                  \
-    static void pixels_##T(const T *x, T *y, int64_t n, int64_t c, const double *mean,             \
-                           const double *factor, const double *bias)                               \
-    {                                                                                              \
-        for (int64_t i = 0; i < n; i++, x += c, y += c)                                            \
-            for (int64_t k = 0; k < c; k++)                                                        \
-                y[k] = (T)(((double)x[k] - mean[k]) * factor[k] + bias[k]);                        \
-    }
-PIXELS(float)
-PIXELS(double)
-#undef PIXELS
-
-static void batch_norm_pixels(void *arg, int64_t begin, int64_t end)
+/* Channels-last: each pixel is a row of all channels. */
+static void affine_pixels(void *arg, int64_t begin, int64_t end)
 {
     const norm *j = arg;
-    const double *mean = j->table, *factor = mean + j->c, *bias = factor + j->c;
-    int64_t at = begin * j->c, n = end - begin;
-    if (j->wide)
-        pixels_double((const double *)(const void *)j->src + at, (double *)(void *)j->dst + at, n,
-                      j->c, mean, factor, bias);
-    else
-        pixels_float((const float *)(const void *)j->src + at, (float *)(void *)j->dst + at, n,
-                     j->c, mean, factor, bias);
+    const int64_t at = begin * j->c;
+    ubp_affine_rows(&j->affine, (const float *)(const void *)j->src + at,
+                    (float *)(void *)j->dst + at, end - begin);
+}
+
+static void affine_planes(void *arg, int64_t begin, int64_t end)
+{
+    const norm *j = arg;
+    for (int64_t p = begin; p < end; p++)
+        ubp_affine_plane(&j->affine, p % j->c, (const float *)(const void *)j->src + p * j->plane,
+                         (float *)(void *)j->dst + p * j->plane, j->plane);
 }
 
 static void batch_norm_planes(void *arg, int64_t begin, int64_t end)
@@ -349,20 +342,20 @@ static bool is_channels_last(const ub_tensor *x)
     return true;
 }
 
-static ub_status run_pixels(const ubp_call *call, norm *j)
+static ub_status run_affine(const ubp_call *call, norm *j, bool channels_last)
 {
     size_t size;
-    if (!ubp_mul_size((size_t)j->c, 3 * sizeof *j->table, &size))
+    if (!ubp_mul_size((size_t)j->c, 2 * sizeof(float), &size))
         return ubp_fail_memory(call->err, SIZE_MAX);
-    j->table = ubp_run_scratch(call, size);
-    if (!j->table)
+    float *factor = ubp_run_scratch(call, size), *shift = factor + j->c;
+    if (!factor)
         return UB_ERR_MEMORY;
-    for (int64_t c = 0; c < j->c; c++) {
-        j->table[c] = param(j->mean, j->c, c);
-        j->table[j->c + c] = param(j->scale, j->c, c) / sqrt(param(j->var, j->c, c) + j->epsilon);
-        j->table[2 * j->c + c] = param(j->bias, j->c, c);
-    }
-    ubp_run_parallel(call->run, j->n * j->plane, 16384 / j->c + 1, batch_norm_pixels, j);
+    ubp_affine_fill(factor, shift, j->c, j->epsilon, j->scale, j->bias, j->mean, j->var);
+    j->affine = (ubp_affine){.channels = j->c, .factor = factor, .shift = shift};
+    if (channels_last)
+        ubp_run_parallel(call->run, j->n * j->plane, 16384 / j->c + 1, affine_pixels, j);
+    else
+        ubp_run_parallel(call->run, j->n * j->c, 16384 / j->plane + 1, affine_planes, j);
     return UB_OK;
 }
 
@@ -400,8 +393,9 @@ static ub_status batch_norm_ref(const ubp_call *call)
     norm j = describe(call);
     j.mean = call->in[3];
     j.var = call->in[4];
-    if (!a->training_mode && is_channels_last(x) && is_channels_last(y))
-        return run_pixels(call, &j);
+    const bool affine = !a->training_mode && !j.wide && ub_tensor_count(x) > 0;
+    if (affine && is_channels_last(x) && is_channels_last(y))
+        return run_affine(call, &j, true);
     ub_tensor src = *x, dst = *y;
     if (!ub_tensor_is_contiguous(x)) {
         UBP_TRY(scratch_like(call, &src, x));
@@ -411,7 +405,7 @@ static ub_status batch_norm_ref(const ubp_call *call)
         UBP_TRY(scratch_like(call, &dst, y));
     j.src = src.data;
     j.dst = dst.data;
-    UBP_TRY(run_planes(call, &j));
+    UBP_TRY(affine ? run_affine(call, &j, false) : run_planes(call, &j));
     if (dst.data != y->data)
         ubp_tensor_move(y, &dst);
     return UB_OK;
