@@ -255,7 +255,7 @@ UBP_KERAS_BUILDER(relu_layer)
     else if (slope != 0 && isnan(most))
         y = ubp_k_one_with(c, "LeakyRelu", x, 1, (ubp_attr[]){ubp_k_float("alpha", slope)});
     else
-        y = ubp_k_one(c, "Relu", x);
+        y = slope == 0 && !isnan(most) ? x : ubp_k_one(c, "Relu", x);
     if (!isnan(most))
         y = ubp_k_clip(c, y, 0, most);
     if (slope != 0 && (threshold != 0 || !isnan(most))) {

@@ -11,6 +11,7 @@
 #ifndef UBP_FAST_H
 #define UBP_FAST_H
 
+#include "ops/affine.h"
 #include "ops/ops.h"
 
 /* Engine, stream and packed weights of one session. Not shared between threads. */
@@ -23,17 +24,20 @@ const char *ubp_onednn_version(void);
 
 /* Something done to the result before it is stored. */
 typedef enum ubp_post_kind {
-    UBP_POST_OP,  /* an elementwise unary op: Relu, Clip, Sigmoid, HardSwish, ... */
-    UBP_POST_SUM, /* added to what the output's memory holds already (a residual) */
-    UBP_POST_BIAS /* a constant row is added to every row; the first post only */
+    UBP_POST_OP,    /* an elementwise unary op: Relu, Clip, Sigmoid, HardSwish, ... */
+    UBP_POST_SUM,   /* added to what the output's memory holds already (a residual); the first post,
+                       or the second behind UBP_POST_AFFINE */
+    UBP_POST_BIAS,  /* a constant row is added to every row; the first post only */
+    UBP_POST_AFFINE /* a factor and a shift for each channel; the first post of Conv only */
 } ubp_post_kind;
 
 typedef struct ubp_post {
     ubp_post_kind kind;
-    const ubp_op *op; /* of UBP_POST_OP */
-    const void *attr; /* parsed */
-    double lo, hi;    /* of Clip: its bounds as float32 values */
-    const void *bias; /* of UBP_POST_BIAS: as many float32 as the result has columns */
+    const ubp_op *op;  /* of UBP_POST_OP */
+    const void *attr;  /* parsed */
+    double lo, hi;     /* of Clip: its bounds as float32 values */
+    const void *bias;  /* of UBP_POST_BIAS: as many float32 as the result has columns */
+    ubp_affine affine; /* of UBP_POST_AFFINE; both with zeros up to a multiple of 16 */
 } ubp_post;
 
 typedef struct ubp_fast ubp_fast;

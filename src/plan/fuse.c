@@ -2,8 +2,11 @@
 /*
  * Fusion: the elementwise nodes behind a convolution or matrix product that may be done before its
  * result is stored. Only what gives the same bits either way is offered (comparisons and one
- * rounded addition), and only where nobody else looks at the value in between.
+ * rounded addition or multiplication), and only where nobody else looks at the value in between.
+ * A Transpose is passed by, as files of Keras have them before and behind what wants channels
+ * first.
  */
+#include "ops/attrs.h"
 #include "plan/plan.h"
 
 #include <math.h>
@@ -44,6 +47,33 @@ static bool adds_row(const ubp_uses *u, const ubp_node *n, int32_t value, ubp_po
     return true;
 }
 
+/* Whether the node is a BatchNormalization of `value` with statistics that are known; fills post.
+ */
+static bool normalizes(const ubp_uses *u, const ubp_node *n, int32_t index, int32_t value,
+                       ubp_post *post)
+{
+    enum { LANES = 16, PARAMS = 5 };
+    const ubp_fact *facts = u->facts->values;
+    const ub_tensor *t[PARAMS] = {0};
+    if (!is(n, "BatchNormalization") || n->n_in != PARAMS || n->in[0] != value)
+        return false;
+    const ubp_norm_attr *a = u->facts->attrs[index];
+    const int64_t c = facts[value].t.dims[1];
+    for (int i = 1; i < PARAMS; i++) {
+        t[i] = n->in[i] < 0 ? NULL : &facts[n->in[i]].t;
+        if (!t[i] || !t[i]->data || t[i]->dtype != UB_F32)
+            return false;
+    }
+    const size_t padded = ((size_t)c + LANES - 1) / LANES * LANES; /* fits: the vectors exist */
+    float *factor = ubp_arena_array(u->arena, 2 * padded, sizeof *factor);
+    if (a->training_mode || !factor)
+        return false;
+    ubp_affine_fill(factor, factor + padded, c, (double)a->epsilon, t[1], t[2], t[3], t[4]);
+    *post = (ubp_post){.kind = UBP_POST_AFFINE,
+                       .affine = {.channels = c, .factor = factor, .shift = factor + padded}};
+    return true;
+}
+
 /* Whether node `next`, the only reader of `value`, can be absorbed; fills post. */
 static bool absorb(const ubp_uses *u, const ubp_node *next, int32_t index, int32_t value,
                    ubp_post *post, int32_t *residual)
@@ -67,31 +97,85 @@ static bool absorb(const ubp_uses *u, const ubp_node *next, int32_t index, int32
     return true;
 }
 
+/* Whether the node only turns axes; perm[i], the producer's axis that is axis i of what it reads,
+ * becomes that of what it gives. */
+static bool turns(const ubp_uses *u, const ubp_node *n, int *perm)
+{
+    const int rank = n->n_out == 1 && n->in[0] >= 0 ? u->facts->values[n->in[0]].t.rank : 0;
+    const int64_t *axes;
+    int count, before[UB_MAX_RANK];
+    if (!is(n, "Transpose") || ubp_attr_ints(n, "perm", &axes, &count, NULL) != UB_OK)
+        return false;
+    memcpy(before, perm, sizeof before);
+    for (int i = 0; i < rank; i++) { /* checked when the shape was worked out */
+        const int64_t axis = !axes ? rank - 1 - i : axes[i] < 0 ? axes[i] + rank : axes[i];
+        perm[i] = before[axis];
+    }
+    return true;
+}
+
+static bool is_unturned(const int *perm)
+{
+    for (int i = 0; i < UB_MAX_RANK; i++)
+        if (perm[i] != i)
+            return false;
+    return true;
+}
+
+/* Whether node `next`, the only reader of `value`, can be the post number out->n; fills it. perm:
+ * how value's axes lie. */
+static bool add_post(ubp_fusion *out, const ubp_uses *u, const ubp_node *first, int32_t next,
+                     int32_t value, const int *perm)
+{
+    const ubp_node *n = &u->graph->nodes[next];
+    const int i = out->n;
+    ubp_post *post = &out->posts[i];
+    out->residuals[i] = UBP_NO_VALUE;
+    if (n->n_out != 1)
+        return false;
+    if (i == 0 && is_unturned(perm) &&
+        ((is(first, "MatMul") && adds_row(u, n, value, post)) ||
+         (is(first, "Conv") && normalizes(u, n, next, value, post))))
+        return true;
+    if (!absorb(u, n, next, value, post, &out->residuals[i]))
+        return false;
+    if (post->kind != UBP_POST_SUM)
+        return true;
+    for (int k = 0; k < i; k++)
+        if (out->posts[k].kind == UBP_POST_SUM)
+            return false;
+    return true;
+}
+
 void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node)
 {
-    out->n = 0;
     const ubp_node *n = &uses->graph->nodes[node];
+    int perm[UB_MAX_RANK], turned = 0;
+    out->n = 0;
     if (!is(n, "Conv") && !is(n, "Gemm") && !is(n, "MatMul"))
         return;
+    for (int i = 0; i < UB_MAX_RANK; i++)
+        perm[i] = i;
     int32_t value = n->out[0];
-    bool summed = false;
     while (out->n < UBP_MAX_POSTS && value >= 0 && uses->count[value] == 1 &&
            uses->facts->values[value].t.dtype == UB_F32) {
-        int32_t next = uses->user[value];
+        const int32_t next = uses->user[value];
         if (next < 0 || !uses->needed[next])
             return;
         const ubp_node *user = &uses->graph->nodes[next];
-        int i = out->n;
-        const bool row = i == 0 && is(n, "MatMul") && adds_row(uses, user, value, &out->posts[0]);
-        bool sum = !row && is(user, "Add");
-        out->residuals[i] = UBP_NO_VALUE;
-        if ((sum && summed) || user->n_out != 1 ||
-            (!row && !absorb(uses, user, next, value, &out->posts[i], &out->residuals[i])))
+        const int i = out->n;
+        if (turned < UBP_MAX_TURNS && turns(uses, user, perm)) {
+            out->turns[i][turned++] = next;
+        } else if (add_post(out, uses, n, next, value, perm)) {
+            out->n_turns[i] = turned;
+            out->nodes[i] = next;
+            out->results[i] = user->out[0];
+            memcpy(out->perm[i], perm, sizeof perm);
+            turned = 0;
+            out->n++;
+        } else {
             return;
-        summed = summed || sum;
-        out->nodes[i] = next;
-        out->results[i] = user->out[0];
+        }
         value = user->out[0];
-        out->n++;
     }
 }

@@ -254,20 +254,25 @@ ub_status ubp_plan_place(ubp_plan *p, ub_error *err);
 typedef struct ubp_uses {
     const ubp_facts *facts;
     const ubp_graph *graph;
-    int32_t *count; /* [n_values] */
-    int32_t *user;  /* [n_values]: a node that reads it, or -1 */
-    bool *computed; /* [n_values]: has a slot already */
-    bool *needed;   /* [n_nodes]: runs in this plan */
+    ubp_arena *arena; /* for what the fusions need */
+    int32_t *count;   /* [n_values] */
+    int32_t *user;    /* [n_values]: a node that reads it, or -1 */
+    bool *computed;   /* [n_values]: has a slot already */
+    bool *needed;     /* [n_nodes]: runs in this plan */
 } ubp_uses;
 
-enum { UBP_MAX_POSTS = 4 };
+enum { UBP_MAX_POSTS = 4, UBP_MAX_TURNS = 2 };
 
 /* What can be done to a node's result before it is stored, in order. */
 typedef struct ubp_fusion {
     int n;
     ubp_post posts[UBP_MAX_POSTS];
-    int32_t nodes[UBP_MAX_POSTS];     /* the absorbed nodes */
-    int32_t results[UBP_MAX_POSTS];   /* the value each gives */
+    int32_t nodes[UBP_MAX_POSTS];   /* the absorbed nodes */
+    int32_t results[UBP_MAX_POSTS]; /* the value each gives */
+    /* The Transposes before each, absorbed with it; the axis of the first node's result that is
+     * axis k of this one's. */
+    int32_t turns[UBP_MAX_POSTS][UBP_MAX_TURNS];
+    int n_turns[UBP_MAX_POSTS], perm[UBP_MAX_POSTS][UB_MAX_RANK];
     int32_t residuals[UBP_MAX_POSTS]; /* the other operand of an absorbed Add, or UBP_NO_VALUE */
 } ubp_fusion;
 

@@ -239,13 +239,45 @@ bool ubp_make_dies(const ubp_maker *m, int32_t slot, const int32_t *in, int n_in
     return true;
 }
 
-/* The slot a step with an absorbed Add writes: it must hold the residual already. */
+/* Another look at a slot: axis i of the new one is axis order[i]. */
+static ub_status turned_slot(ubp_maker *m, int32_t *out, int32_t slot, const int *order)
+{
+    const ubp_slot from = m->p->slots[slot];
+    ub_tensor t = from.t;
+    for (int i = 0; i < t.rank; i++) {
+        t.dims[i] = from.t.dims[order[i]];
+        t.strides[i] = from.t.strides[order[i]];
+    }
+    UBP_TRY(ubp_make_slot(m, out, UBP_NO_VALUE, &t, UBP_PLACE_VIEW));
+    m->p->slots[*out].root = from.root;
+    m->p->slots[*out].offset = from.place == UBP_PLACE_VIEW ? from.offset : 0;
+    return UB_OK;
+}
+
+static bool in_order(const int *order, int rank)
+{
+    for (int i = 0; i < rank; i++)
+        if (order[i] != i)
+            return false;
+    return true;
+}
+
+/* The slot a step with an absorbed Add writes: it must hold the residual already. perm: the axis of
+ * `layout` that is axis i of the residual. */
 static ub_status residual_slot(ubp_maker *m, int32_t *out, int32_t residual, int32_t result,
-                               const ub_tensor *layout, const int32_t *in, int n_in)
+                               const ub_tensor *layout, const int *perm, const int32_t *in,
+                               int n_in)
 {
     int32_t slot;
     UBP_TRY(ubp_make_read(m, &slot, residual));
-    if (ubp_make_dies(m, slot, in, n_in) && ubp_make_same_strides(&m->p->slots[slot].t, layout)) {
+    const bool dies = ubp_make_dies(m, slot, in, n_in);
+    if (!in_order(perm, layout->rank)) {
+        int back[UB_MAX_RANK];
+        for (int i = 0; i < layout->rank; i++)
+            back[perm[i]] = i;
+        UBP_TRY(turned_slot(m, &slot, slot, back));
+    }
+    if (dies && ubp_make_same_strides(&m->p->slots[slot].t, layout)) {
         ub_tensor t = m->p->slots[slot].t;
         UBP_TRY(ubp_make_slot(m, out, result, &t, UBP_PLACE_VIEW));
         m->p->slots[*out].root = m->p->slots[slot].root;
@@ -257,6 +289,20 @@ static ub_status residual_slot(ubp_maker *m, int32_t *out, int32_t residual, int
     s->label = "residual";
     s->in[0] = slot;
     s->out[0] = *out;
+    return UB_OK;
+}
+
+/* Where the last absorbed node has its axes in another order than the kernel's result in `slot`,
+ * its value is a view of that. */
+static ub_status turn_result(ubp_maker *m, int32_t slot, int32_t value, const int *perm)
+{
+    int32_t view;
+    if (in_order(perm, m->p->slots[slot].t.rank))
+        return UB_OK;
+    UBP_TRY(turned_slot(m, &view, slot, perm));
+    m->p->slots[slot].value = UBP_NO_VALUE;
+    m->p->slots[view].value = value;
+    m->slot_of[value] = view;
     return UB_OK;
 }
 
@@ -310,21 +356,24 @@ static ub_status add_step(ubp_maker *m, const ubp_node *n, const ubp_call *call,
         const bool bytes = i == 0 && (n->op->flags & UBP_BYTES);
         st = ubp_make_layout(m, &in[i], in[i], &layout, fast || bytes);
     }
-    int32_t residual = UBP_NO_VALUE;
+    int sum = -1; /* the post that adds the residual */
     for (int i = 0; i < fusion->n; i++)
         if (fusion->posts[i].kind == UBP_POST_SUM)
-            residual = fusion->residuals[i];
+            sum = i;
     for (int k = 0; k < n->n_out && st == UB_OK; k++) {
         out[k] = -1;
         if (!call->out[k])
             continue;
         int32_t value = fusion->n && k == 0 ? fusion->results[fusion->n - 1] : n->out[k];
-        if (k == 0 && residual >= 0)
-            st = residual_slot(m, &out[k], residual, value, call->out[k], in, n->n_in);
+        if (k == 0 && sum >= 0)
+            st = residual_slot(m, &out[k], fusion->residuals[sum], value, call->out[k],
+                               fusion->perm[sum], in, n->n_in);
         else
             st = ubp_make_slot(m, &out[k], value, call->out[k], UBP_PLACE_ARENA);
         if (st == UB_OK)
             m->slot_of[value] = out[k];
+        if (st == UB_OK && k == 0 && fusion->n)
+            st = turn_result(m, out[k], value, fusion->perm[fusion->n - 1]);
     }
     ubp_plan_step *s = NULL;
     if (st == UB_OK)
@@ -341,6 +390,12 @@ static ub_status add_step(ubp_maker *m, const ubp_node *n, const ubp_call *call,
     memcpy(s->out, out, (size_t)n->n_out * sizeof *out);
     s->gflop = n->op->macs ? 2e-9 * (double)n->op->macs(call) : 0;
     return UB_OK;
+}
+
+static void absorb(ubp_maker *m, int32_t index)
+{
+    ubp_make_done(m, &m->g->nodes[index]);
+    m->absorbed[index] = true;
 }
 
 static ub_status visit(ubp_maker *m, int32_t index)
@@ -392,8 +447,9 @@ static ub_status visit(ubp_maker *m, int32_t index)
         fusion.n = 0;
     ubp_make_done(m, n);
     for (int i = 0; i < fusion.n; i++) {
-        ubp_make_done(m, &m->g->nodes[fusion.nodes[i]]);
-        m->absorbed[fusion.nodes[i]] = true;
+        for (int k = 0; k < fusion.n_turns[i]; k++)
+            absorb(m, fusion.turns[i][k]);
+        absorb(m, fusion.nodes[i]);
     }
     return add_step(m, n, &call, fast, &fusion, in, want);
 }
@@ -483,6 +539,7 @@ static ub_status make(ubp_maker *m)
     m->heads = ubp_arena_array(&p->arena, nn, sizeof *m->heads);
     m->uses.facts = f;
     m->uses.graph = m->g;
+    m->uses.arena = &p->arena;
     m->uses.count = ubp_arena_array(&p->arena, nv, sizeof *m->uses.count);
     m->uses.user = ubp_arena_array(&p->arena, nv, sizeof *m->uses.user);
     m->uses.computed = ubp_arena_array(&p->arena, nv, sizeof *m->uses.computed);

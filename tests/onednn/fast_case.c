@@ -189,6 +189,68 @@ static void post(const char *name, const void *attr, double lo, double hi, float
     assert_int_equal(call.op->ref(&call), UB_OK);
 }
 
+/* ---- BatchNormalization behind a convolution ---------------------------------------------------
+ */
+
+enum { MOST_CHANNELS = 4096, LANES = 16 };
+
+static const ubp_norm_attr norm_attr = {.epsilon = 1e-3F};
+
+/* Scale, bias, mean and variance of channel c. */
+static float norm_param(int which, int64_t c)
+{
+    const float r = fast_residual(7 * c + which);
+    return which == 0 ? r : which < 3 ? 2 * r : r * r + 0.1F;
+}
+
+static void norm_params(ub_tensor *t, float *numbers, int64_t channels)
+{
+    assert_true(channels <= MOST_CHANNELS);
+    for (int i = 0; i < 4; i++) {
+        float *of = numbers + (int64_t)i * MOST_CHANNELS;
+        for (int64_t c = 0; c < channels; c++)
+            of[c] = norm_param(i, c);
+        t[i] =
+            (ub_tensor){.dtype = UB_F32, .rank = 1, .dims = {channels}, .strides = {4}, .data = of};
+    }
+}
+
+/* The reference kernel over data: [n][channels][plane]. */
+static void normalize(float *data, int64_t n, int64_t channels, int64_t plane)
+{
+    static float numbers[4 * MOST_CHANNELS];
+    ub_tensor p[4], t = {.dtype = UB_F32, .rank = 3, .dims = {n, channels, plane}, .data = data};
+    ubp_arena scratch = {0};
+    ubp_run run = {.threads = 1, .scratch = &scratch};
+    norm_params(p, numbers, channels);
+    ubp_tensor_set_strides(&t);
+    const ub_tensor *in[5] = {&t, &p[0], &p[1], &p[2], &p[3]};
+    ub_tensor *out[1] = {&t};
+    ubp_call call = {.op = ubp_op_find("BatchNormalization", ""),
+                     .attr = &norm_attr,
+                     .n_in = 5,
+                     .n_out = 1,
+                     .in = in,
+                     .out = out,
+                     .run = &run};
+    assert_int_equal(call.op->ref(&call), UB_OK);
+    ubp_arena_release(&scratch);
+}
+
+/* As the planner has it. */
+static ubp_post norm_post(int64_t channels)
+{
+    static float numbers[4 * MOST_CHANNELS], factor[MOST_CHANNELS + LANES],
+        shift[MOST_CHANNELS + LANES];
+    ub_tensor p[4];
+    norm_params(p, numbers, channels);
+    memset(factor, 0, sizeof factor);
+    memset(shift, 0, sizeof shift);
+    ubp_affine_fill(factor, shift, channels, (double)norm_attr.epsilon, &p[0], &p[1], &p[2], &p[3]);
+    return (ubp_post){.kind = UBP_POST_AFFINE,
+                      .affine = {.channels = channels, .factor = factor, .shift = shift}};
+}
+
 float *fc_reference(const fast_case *c, const fast_run *r, int64_t *count)
 {
     ub_tensor in[FC_INPUTS], out;
@@ -245,8 +307,10 @@ float *fc_fast(const fast_case *c, ubp_onednn *d, const fast_run *r, int64_t *co
     ub_error err = {0};
     ubp_fast *f = NULL;
     size_t scratch = 0;
-    ubp_post posts[2];
+    ubp_post posts[3];
     int n = 0;
+    if (r->norm)
+        posts[n++] = norm_post(c->in[1].dims[0]);
     if (r->sum)
         posts[n++] = (ubp_post){.kind = UBP_POST_SUM};
     if (r->op)
@@ -399,35 +463,44 @@ void fc_check(const fast_case *c, ubp_onednn *d)
     free(alone);
 }
 
-void fc_check_posts(const fast_case *c, ubp_onednn *d, bool sum_too)
+/* A fused run and the bare one, followed by the posts of r. */
+static void check_post(const fast_case *c, ubp_onednn *d, const fast_run *r)
+{
+    const fast_run plain = {.count = r->count, .threads = r->threads};
+    int64_t n, got;
+    float *bare = fc_fast(c, d, &plain, &n);
+    if (!bare)
+        return;
+    const int64_t m = c->in[1].dims[0];
+    if (r->norm)
+        normalize(bare, r->count, m, n / r->count / m);
+    for (int64_t k = 0; k < n && r->sum; k++)
+        bare[k] += fast_residual(k);
+    if (r->op)
+        post(r->op, r->attr, r->lo, r->hi, bare, n);
+    float *fused = fc_fast(c, d, r, &got);
+    if (fused && differing(fused, bare, n))
+        fail_msg("%s (%s): fused with %s%s%s differs", c->text, fc_kernel,
+                 r->norm ? "a normalization, " : "", r->sum ? "a residual and " : "",
+                 r->op ? r->op : "nothing");
+    free(fused);
+    free(bare);
+}
+
+void fc_check_posts(const fast_case *c, ubp_onednn *d, bool conv)
 {
     static const ubp_activation_attr leaky = {.alpha = 0.3F};
-    static const struct {
-        const char *op;
-        double lo, hi;
-        const void *attr;
-    } posts[] = {{"Relu", 0, 0, NULL}, {"Clip", -0.25, 0.5, NULL}, {"LeakyRelu", 0, 0, &leaky}};
-    int64_t n, got, batch = samples(c) < 3 ? samples(c) : 3;
-    for (int i = -1; i < UBP_COUNT(posts); i++) {
-        for (int sum = 0; sum <= sum_too; sum++) {
-            fast_run r = {.count = batch, .threads = 1 + i % 3 + (i < 0)};
-            float *bare = fc_fast(c, d, &r, &n);
-            if (!bare)
-                return;
-            if (sum)
-                for (int64_t k = 0; k < n; k++)
-                    bare[k] += fast_residual(k);
-            r.sum = sum != 0;
-            if (i >= 0) {
-                r.op = posts[i].op, r.attr = posts[i].attr, r.lo = posts[i].lo, r.hi = posts[i].hi;
-                post(r.op, r.attr, r.lo, r.hi, bare, n);
-            }
-            float *fused = fc_fast(c, d, &r, &got);
-            if (fused && differing(fused, bare, n))
-                fail_msg("%s (%s): fused with %s%s differs", c->text, fc_kernel,
-                         sum ? "a residual and " : "", i >= 0 ? posts[i].op : "nothing");
-            free(fused);
-            free(bare);
+    static const fast_run posts[] = {{0},
+                                     {.op = "Relu"},
+                                     {.op = "Clip", .lo = -0.25, .hi = 0.5},
+                                     {.op = "LeakyRelu", .attr = &leaky}};
+    for (int i = 0; i < UBP_COUNT(posts); i++)
+        for (int k = 0; k < (conv ? 4 : 1); k++) {
+            fast_run r = posts[i];
+            r.count = samples(c) < 3 ? samples(c) : 3;
+            r.threads = i ? 1 + (i - 1) % 3 : 1;
+            r.sum = k & 1;
+            r.norm = k & 2;
+            check_post(c, d, &r);
         }
-    }
 }

@@ -29,6 +29,7 @@ typedef struct fast_case {
 typedef struct fast_run {
     int64_t first, count; /* samples; count 0: all */
     int threads;
+    bool norm;      /* a BatchNormalization of random statistics behind */
     bool sum;       /* add a residual, which is fast_residual(i) at element i of the batch */
     const char *op; /* an elementwise operator behind, or NULL */
     double lo, hi;  /* of Clip */
@@ -68,7 +69,7 @@ void fc_seed(uint64_t seed);
  * magnitude, or from itself in one bit: for any batch, place in it, and number of threads. */
 void fc_check(const fast_case *c, ubp_onednn *d);
 /* Fails when a fused run differs in one bit from the bare run followed by the reference kernels of
- * the posts. sum_too: a residual first. */
-void fc_check_posts(const fast_case *c, ubp_onednn *d, bool sum_too);
+ * the posts. conv: residuals and BatchNormalization too. */
+void fc_check_posts(const fast_case *c, ubp_onednn *d, bool conv);
 
 #endif

@@ -62,17 +62,40 @@ static float number(int64_t bits)
     return f;
 }
 
+ubp_dn_operand ubp_dn_channels(const ubp_dn_spec *s)
+{
+    ubp_dn_operand o = {.rank = s->dst.rank};
+    for (int64_t i = 0; i < o.rank; i++) {
+        o.dims[i] = i == 1 ? s->dst.dims[1] : 1;
+        o.strides[i] = i == 0 ? s->dst.dims[1] : 1;
+    }
+    return o;
+}
+
+static dnnl_status_t append_affine(dnnl_post_ops_t posts, const ubp_dn_spec *s)
+{
+    const ubp_dn_operand o = ubp_dn_channels(s);
+    ubp_dn_desc d = NULL;
+    dnnl_status_t st = ubp_dn_desc_new(&d, &o);
+    if (st == dnnl_success)
+        st = dnnl_post_ops_append_binary(posts, dnnl_binary_mul, d);
+    if (st == dnnl_success)
+        st = dnnl_post_ops_append_binary(posts, dnnl_binary_add, d);
+    ubp_dn_desc_free(d);
+    return st;
+}
+
 static dnnl_status_t append(dnnl_post_ops_t posts, const ubp_dn_spec *s)
 {
-    dnnl_status_t st = dnnl_success;
+    dnnl_status_t st = s->affine ? append_affine(posts, s) : dnnl_success;
 #if DNNL_VERSION_MAJOR >= 3
-    if (s->sum)
+    if (st == dnnl_success && s->sum)
         st = dnnl_post_ops_append_sum(posts, 1.0F, 0, dnnl_data_type_undef);
     if (st == dnnl_success && s->act)
         st = dnnl_post_ops_append_eltwise(posts, (dnnl_alg_kind_t)s->act, number(s->act_alpha),
                                           number(s->act_beta));
 #else
-    if (s->sum)
+    if (st == dnnl_success && s->sum)
         st = dnnl_post_ops_append_sum(posts, 1.0F);
     if (st == dnnl_success && s->act)
         st = dnnl_post_ops_append_eltwise(posts, 1.0F, (dnnl_alg_kind_t)s->act,
@@ -87,7 +110,7 @@ static dnnl_status_t attributes(dnnl_primitive_attr_t *out, const ubp_dn_spec *s
     dnnl_status_t st = dnnl_primitive_attr_create(out);
     if (st == dnnl_success)
         st = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
-    if (st != dnnl_success || (!s->sum && !s->act))
+    if (st != dnnl_success || (!s->sum && !s->affine && !s->act))
         return st;
     st = dnnl_post_ops_create(&posts);
     if (st == dnnl_success)

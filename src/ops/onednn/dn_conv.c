@@ -111,37 +111,53 @@ static ub_status pick(ubp_fast *f, const ubp_dn_spec *spec, int64_t macs, const 
     return st;
 }
 
-/* An activation of exactly the reference kernel's bits, inside the primitive that serves the call;
- * only if it is otherwise the same one. */
-static ub_status pick_acting(ubp_fast *f, const ubp_post *post, const ubp_call *call)
+/* An activation of exactly the reference kernel's bits. */
+static bool act_of(ubp_dn_spec *with, const ubp_post *post)
 {
-    ubp_dn_spec with = f->prim->spec;
-    const char *name = post->op->name;
-    float lo = (float)post->lo, hi = (float)post->hi;
+    const float lo = (float)post->lo, hi = (float)post->hi;
     int32_t bits;
-    if (DNNL_VERSION_MAJOR != 2 || f->serial)
-        return UB_OK;
-    if (strcmp(name, "Relu") == 0) {
-        with.act = dnnl_eltwise_relu;
-    } else if (strcmp(name, "Clip") == 0 && lo <= hi) {
-        with.act = dnnl_eltwise_clip;
+    if (post->kind != UBP_POST_OP)
+        return false;
+    if (strcmp(post->op->name, "Relu") == 0) {
+        with->act = dnnl_eltwise_relu;
+    } else if (strcmp(post->op->name, "Clip") == 0 && lo <= hi) {
+        with->act = dnnl_eltwise_clip;
         memcpy(&bits, &lo, sizeof bits);
-        with.act_alpha = bits;
+        with->act_alpha = bits;
         memcpy(&bits, &hi, sizeof bits);
-        with.act_beta = bits;
-    } else {
-        return UB_OK;
+        with->act_beta = bits;
     }
-    ub_status st = ubp_dn_prim_get(&f->acting, f->d, &with, takes_like(f->prim), call);
+    return with->act != 0;
+}
+
+/* The primitive with n posts inside, if it is otherwise the one that serves the call. */
+static ub_status try_acting(ubp_fast *f, const ubp_dn_spec *with, int n, const ubp_call *call)
+{
+    const ub_status st = ubp_dn_prim_get(&f->acting, f->d, with, takes_like(f->prim), call);
     if (st != UB_OK)
         return st == UBP_DECLINED ? UB_OK : st;
     const ubp_dn_prim *a = f->acting, *p = f->prim;
+    f->n_inside = n;
     if (strcmp(a->name, p->name) == 0 && dnnl_memory_desc_equal(a->weights, p->weights) &&
         a->scratch_bytes == p->scratch_bytes)
         return UB_OK;
     ubp_dn_prim_release(f->d, f->acting);
     f->acting = NULL;
     return UB_OK;
+}
+
+/* The first posts inside: a factor and a shift, an activation, or both. */
+static ub_status pick_acting(ubp_fast *f, const ubp_call *call)
+{
+    ubp_dn_spec with = f->prim->spec;
+    if (DNNL_VERSION_MAJOR != 2 || f->serial || f->n_posts == 0)
+        return UB_OK;
+    const int n = f->posts[0].kind == UBP_POST_AFFINE;
+    with.affine = with.affine || n;
+    if (n < f->n_posts && act_of(&with, &f->posts[n]))
+        UBP_TRY(try_acting(f, &with, n + 1, call));
+    with.act = with.act_alpha = with.act_beta = 0;
+    return f->acting || !n ? UB_OK : try_acting(f, &with, n, call);
 }
 
 /* A residual is added inside only if that picks the same blocks as without: the same
@@ -152,6 +168,7 @@ static ub_status pick_with_sum(ubp_fast *f, const ubp_dn_spec *spec, int64_t mac
 {
     ubp_dn_spec with = *spec;
     with.sum = 1;
+    with.affine = f->by.channels > 0;
     if (!ubp_dn_cuts_by_weights())
         return UBP_DECLINED;
     UBP_TRY(pick(f, spec, macs, call));
@@ -237,7 +254,7 @@ static ub_status pick_all(ubp_fast *f, ubp_dn_spec *spec, bool sum, int64_t macs
     UBP_TRY(pick_blocks(f, macs, call));
     if (!in_planes(x) && spec->src.dims[0] == 1)
         UBP_TRY(pick_whole(f, x->dims[0], call));
-    return f->n_posts > 0 ? pick_acting(f, &f->posts[0], call) : UB_OK;
+    return pick_acting(f, call);
 }
 
 static void fill_items(ubp_fast *f, const ub_tensor *x, ub_tensor *want)
@@ -267,13 +284,16 @@ ub_status ubp_dn_conv(ubp_fast *f, const ubp_dn_request *r)
     const ubp_call *call = r->call;
     const ub_tensor *x = call->in[0], *w = call->in[1];
     const bool bias = ubp_has_in(call, 2);
-    bool sum = r->n_posts > 0 && r->posts[0].kind == UBP_POST_SUM;
+    const bool affine = r->n_posts > 0 && r->posts[0].kind == UBP_POST_AFFINE;
+    const bool sum = r->n_posts > affine && r->posts[affine].kind == UBP_POST_SUM;
     ubp_dn_spec spec;
     ubp_window win;
     memset(&spec, 0, sizeof spec);
     if (x->dtype != UB_F32 || x->rank < 3 || x->rank > 2 + UBP_DN_SPATIAL || !w->data ||
-        x->dims[0] < 1 || !ubp_dn_take_posts(f, r->posts, sum, r->n_posts))
+        x->dims[0] < 1 || !ubp_dn_take_posts(f, r->posts, sum ? affine + 1 : 0, r->n_posts))
         return UBP_DECLINED;
+    if (affine)
+        f->by = r->posts[0].affine;
     UBP_TRY(ubp_conv_window(call, &win));
     spec.kind = UBP_DN_CONV;
     fill_window(&spec, &win);

@@ -4,7 +4,8 @@
  * weights on the first run, and the elementwise operators that follow.
  *
  * Posts: the exponentials of oneDNN's own have other bits than ours, so the reference kernel of the
- * operator runs over each sample right after it was computed, while it lies in the cache. Relu and
+ * operator runs over each sample right after it was computed, while it lies in the cache. A factor
+ * and a shift for each channel are the same product and sum inside the primitive. Relu and
  * Clip have the same bits inside the primitive but for one thing: they are vmaxps and vminps, which
  * turn a NaN into a number. These two raise the processor's "invalid" mark when they meet one, and
  * so does any arithmetic that makes one. The mark is looked at after each such primitive; if it is
@@ -85,6 +86,10 @@ bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n)
     f->n_posts = 0;
     for (int i = first; i < n; i++) {
         const ubp_op *op = posts[i].op;
+        if (posts[i].kind == UBP_POST_AFFINE && i == 0) {
+            f->posts[f->n_posts++] = posts[i];
+            continue;
+        }
         if (posts[i].kind != UBP_POST_OP || f->n_posts == UBP_DN_POSTS ||
             !(op->flags & UBP_CHEAP) || !(op->flags & UBP_STRIDED))
             return false;
@@ -95,6 +100,51 @@ bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n)
     return true;
 }
 
+/* Over [rows][channels]. */
+typedef struct affine {
+    const ubp_affine *by;
+    float *data;
+} affine;
+
+static void affine_rows(void *arg, int64_t begin, int64_t end)
+{
+    const affine *a = arg;
+    float *from = a->data + begin * a->by->channels;
+    ubp_affine_rows(a->by, from, from, end - begin);
+}
+
+static void run_affine(const ubp_affine *by, void *data, int64_t count, int threads)
+{
+    enum { GRAIN = 16384 };
+    affine a = {.by = by, .data = data};
+    ubp_parallel(threads, count / by->channels, GRAIN / by->channels + 1, affine_rows, &a);
+}
+
+/* An elementwise operator over `count` elements. */
+static ub_status run_post(const ubp_call *call, const ubp_post *post, void *data, int64_t count,
+                          const ubp_run *run)
+{
+    const bool clip = post->op->max_in != 1;
+    float bounds[2] = {(float)post->lo, (float)post->hi};
+    ub_tensor flat = {.dtype = UB_F32, .rank = 1, .dims = {count}, .strides = {4}};
+    ub_tensor low = {.dtype = UB_F32, .data = &bounds[0]}, high = low, dst;
+    flat.data = data;
+    high.data = &bounds[1];
+    dst = flat;
+    const ub_tensor *in[3] = {&flat, &low, &high};
+    ub_tensor *out[1] = {&dst};
+    const ubp_call one = {.op = post->op,
+                          .node = call->node,
+                          .attr = post->attr,
+                          .n_in = clip ? 3 : 1,
+                          .n_out = 1,
+                          .in = in,
+                          .out = out,
+                          .run = run,
+                          .err = NULL};
+    return post->op->ref(&one);
+}
+
 ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, void *data,
                            int64_t count, int threads)
 {
@@ -103,27 +153,10 @@ ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, v
     run.scratch = NULL; /* shared by all threads; elementwise kernels need none */
     for (int i = first; i < f->n_posts; i++) {
         const ubp_post *post = &f->posts[i];
-        bool clip = post->op->max_in != 1;
-        float bounds[2] = {(float)post->lo, (float)post->hi};
-        ub_tensor flat = {.dtype = UB_F32, .rank = 1, .dims = {count}, .strides = {4}};
-        ub_tensor low = {.dtype = UB_F32, .data = &bounds[0]}, high = low, dst;
-        flat.data = data;
-        high.data = &bounds[1];
-        dst = flat;
-        const ub_tensor *in[3] = {&flat, &low, &high};
-        ub_tensor *out[1] = {&dst};
-        const ubp_call one = {.op = post->op,
-                              .node = call->node,
-                              .attr = post->attr,
-                              .n_in = clip ? 3 : 1,
-                              .n_out = 1,
-                              .in = in,
-                              .out = out,
-                              .run = &run,
-                              .err = NULL};
-        ub_status st = post->op->ref(&one);
-        if (st != UB_OK)
-            return st;
+        if (post->kind == UBP_POST_AFFINE)
+            run_affine(&post->affine, data, count, threads);
+        else
+            UBP_TRY(run_post(call, post, data, count, &run));
     }
     return UB_OK;
 }
@@ -154,6 +187,8 @@ void ubp_fast_free(ubp_fast *f)
     ubp_free(f->slots);
     release(&f->weights);
     release(&f->bias);
+    release(&f->affine[0]);
+    release(&f->affine[1]);
     ubp_dn_packed_release(f->d, f->packed);
     ubp_dn_prim_release(f->d, f->acting);
     ubp_dn_prim_release(f->d, f->prim);
@@ -334,6 +369,25 @@ static ub_status bind_weights(ubp_fast *f, const ubp_call *call)
     return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "binding weights");
 }
 
+/* Factor and shift, where primitives have them inside. */
+static ub_status bind_affine(ubp_fast *f, const ubp_call *call)
+{
+    ubp_dn_desc d = NULL;
+    const ubp_dn_prim *p = f->acting ? f->acting : f->prim;
+    if (!p->spec.affine || f->affine[1].memory)
+        return UB_OK;
+    const ubp_dn_operand o = ubp_dn_channels(&p->spec);
+    dnnl_status_t st = ubp_dn_desc_new(&d, &o);
+    for (int i = 0; i < 2 && st == dnnl_success; i++) {
+        if (!f->affine[i].memory)
+            st = ubp_dn_memory_new(&f->affine[i].memory, f->d->engine, d, DNNL_MEMORY_NONE);
+        if (st == dnnl_success)
+            st = ubp_dn_bind(&f->affine[i], i ? f->by.shift : f->by.factor);
+    }
+    ubp_dn_desc_free(d);
+    return st == dnnl_success ? UB_OK : ubp_dn_fail(call, st, "binding factors");
+}
+
 static dnnl_status_t slot_new(ubp_dn_slot *slot, const ubp_fast *f)
 {
     const ubp_dn_prim *p = f->prim;
@@ -350,6 +404,7 @@ ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n)
 {
     UBP_TRY(ubp_dn_prim_ready(f->d, ubp_dn_prim_now(f, call), call));
     UBP_TRY(bind_weights(f, call));
+    UBP_TRY(bind_affine(f, call));
     if (n <= f->n_slots)
         return UB_OK;
     ubp_dn_slot *slots = ubp_realloc(f->slots, (size_t)n * sizeof *slots);
@@ -369,7 +424,7 @@ ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n)
 
 static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_dn_slot *slot)
 {
-    dnnl_exec_arg_t args[5];
+    dnnl_exec_arg_t args[7];
     int n = 0;
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SRC, slot->src.memory};
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_DST, slot->dst.memory};
@@ -378,6 +433,9 @@ static dnnl_status_t execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_
         args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SCALE : DNNL_ARG_WEIGHTS, f->weights.memory};
     if (f->bias.memory)
         args[n++] = (dnnl_exec_arg_t){norm ? DNNL_ARG_SHIFT : DNNL_ARG_BIAS, f->bias.memory};
+    for (int i = 0; i < 2 && p->spec.affine; i++)
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_ATTR_MULTIPLE_POST_OP(i) | DNNL_ARG_SRC_1,
+                                      f->affine[i].memory};
     if (slot->scratch.memory)
         args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->scratch.memory};
     return dnnl_primitive_execute(p->primitive, f->d->stream, n, args);
@@ -404,7 +462,7 @@ dnnl_status_t ubp_dn_execute(const ubp_fast *f, const ubp_dn_prim *p, const ubp_
 
 bool ubp_fast_watches(const ubp_fast *f)
 {
-    return f->acting != NULL;
+    return f->acting && f->acting->spec.act;
 }
 
 ub_status ubp_fast_ready(ubp_fast *f, const ubp_call *call)

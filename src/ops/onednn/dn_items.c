@@ -86,7 +86,8 @@ static ub_status run_item(const items *it, int64_t i, int k, int threads)
         const ubp_dn_image image = ubp_dn_image_of(&it->prim->spec.dst);
         ubp_dn_from_blocks((float *)(void *)dst, (const float *)(void *)result, &image, threads);
     }
-    return ubp_dn_run_posts(f, it->call, it->prim == f->acting, dst, f->post_count, threads);
+    return ubp_dn_run_posts(f, it->call, it->prim == f->acting ? f->n_inside : 0, dst,
+                            f->post_count, threads);
 }
 
 /* Samples [begin, end), each by one thread. */

@@ -67,6 +67,7 @@ typedef struct ubp_dn_operand {
  * specs are equal bytes. */
 typedef struct ubp_dn_spec {
     int64_t kind, n, threads, sum;
+    int64_t affine;              /* each channel of the result times a number, plus one */
     int64_t act;                 /* dnnl_alg_kind_t of an activation done inside, 0: none */
     int64_t act_alpha, act_beta; /* the bits of floats */
     int64_t epsilon;             /* the bits of a float */
@@ -76,6 +77,8 @@ typedef struct ubp_dn_spec {
 } ubp_dn_spec;
 
 dnnl_status_t ubp_dn_desc_new(ubp_dn_desc *out, const ubp_dn_operand *o);
+/* A number for each channel of the result. */
+ubp_dn_operand ubp_dn_channels(const ubp_dn_spec *s);
 dnnl_status_t ubp_dn_desc_copy(ubp_dn_desc *out, ubp_dn_const d);
 void ubp_dn_desc_free(ubp_dn_desc d); /* NULL is fine */
 /* Finds the first implementation of spec that takes(name) accepts; *out NULL when there is none. */
@@ -160,7 +163,8 @@ typedef struct ubp_dn_spread ubp_dn_spread;       /* dn_conv_transpose.c */
 struct ubp_fast {
     ubp_onednn *d;
     ubp_dn_prim *prim;       /* NULL: not oneDNN's */
-    ubp_dn_prim *acting;     /* the same with posts[0] inside; NULL: none */
+    ubp_dn_prim *acting;     /* the same with the first posts inside; NULL: none */
+    int n_inside;            /* how many */
     ubp_dn_pooling *pooling; /* owned */
     ubp_dn_recurrent *rnn;   /* owned */
     ubp_dn_spread *spread;   /* owned */
@@ -184,14 +188,16 @@ struct ubp_fast {
     ubp_dn_packed *packed;
     const void *row; /* the bias of a post; NULL: that of the call */
     ubp_dn_bound weights, bias;
-    ubp_dn_slot *slots; /* [n_slots] */
+    ubp_affine by;          /* a factor and a shift for each channel, where a post asks for them */
+    ubp_dn_bound affine[2]; /* they, for primitives that have them inside */
+    ubp_dn_slot *slots;     /* [n_slots] */
     int n_slots;
     int n_posts;
     ubp_post posts[UBP_DN_POSTS];
     int64_t post_count; /* elements of dst in an item */
 };
 
-/* Takes the elementwise posts from `first` on into f; false: some is not served. */
+/* Takes the posts from `first` on into f; false: some is not served. */
 bool ubp_dn_take_posts(ubp_fast *f, const ubp_post *posts, int first, int n);
 /* dn_items.c: f->run of what is made for one sample, and of what takes all at once. */
 ub_status ubp_dn_run_items(ubp_fast *f, const ubp_call *call, void *scratch);
@@ -200,10 +206,10 @@ ub_status ubp_dn_run_whole(ubp_fast *f, const ubp_call *call, void *scratch);
 dnnl_status_t ubp_dn_bind(ubp_dn_bound *b, const void *data);
 /* Weights, bias and at least n slots are ready. Allocates on the first run only. */
 ub_status ubp_dn_fast_bind(ubp_fast *f, const ubp_call *call, int n);
-/* Runs the elementwise posts from `first` on over count elements at data, where they lie. */
+/* Runs the posts from `first` on over count elements at data, where they lie. */
 ub_status ubp_dn_run_posts(const ubp_fast *f, const ubp_call *call, int first, void *data,
                            int64_t count, int threads);
-/* The primitive of this run: the one with the first post inside, unless the run is careful. */
+/* The primitive of this run: the one with posts inside, unless the run is careful. */
 ubp_dn_prim *ubp_dn_prim_now(const ubp_fast *f, const ubp_call *call);
 /* Puts the primitive of spec in the place of f->prim if it is the same implementation with the same
  * packed weights (whatever the weights, where it works on blocks and f->prim does not). */
