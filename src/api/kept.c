@@ -133,8 +133,10 @@ static ub_status visit(search *f, int32_t v)
     if (f->seen[v] || g->values[v].constant || p < 0 || is_given(f->s, v))
         return UB_OK;
     f->seen[v] = true;
-    UBP_TRY(ubp_kept_find(&f->s->kept, &to->tensors[to->n], &to->maps[to->n], v, f->rows, f->count,
-                          f->err));
+    /* A Conv behind a Pad does not read the Pad's result, so nothing starts from that. */
+    if (ubp_padded_by(g, v) < 0)
+        UBP_TRY(ubp_kept_find(&f->s->kept, &to->tensors[to->n], &to->maps[to->n], v, f->rows,
+                              f->count, f->err));
     if (to->tensors[to->n]) {
         to->values[to->n++] = v;
         return UB_OK;

@@ -18,6 +18,7 @@ typedef struct stepper {
     const ubp_facts *facts; /* what was known beforehand: constants and maps */
     ubp_item **items;       /* [n_values] owned */
     int32_t *uses;          /* [n_values] reads still to come, wanted counted */
+    int32_t *pads; /* [n_nodes] of Convs: the Pad whose input it may read, or UBP_NO_NODE */
     int tap_step;
     ub_error *err;
 } stepper;
@@ -83,7 +84,7 @@ static ub_status item_of(stepper *e, int32_t v, ubp_item **out)
     return UB_OK;
 }
 
-static void let_go(stepper *e, const ubp_node *n)
+static void let_go_inputs(stepper *e, const ubp_node *n)
 {
     for (int i = 0; i < n->n_in; i++) {
         const int32_t v = n->in[i];
@@ -92,6 +93,22 @@ static void let_go(stepper *e, const ubp_node *n)
         ubp_item_free(e->items[v]);
         e->items[v] = NULL;
     }
+}
+
+static void let_go(stepper *e, const ubp_node *n)
+{
+    const int32_t pad = e->pads[n - e->g->nodes];
+    let_go_inputs(e, n);
+    if (pad >= 0)
+        let_go_inputs(e, &e->g->nodes[pad]);
+}
+
+/* What the node reads, and what the Pad in front of it does. */
+static void count_uses(stepper *e, const ubp_node *n)
+{
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k] >= 0)
+            e->uses[n->in[k]]++;
 }
 
 /* Whether every output is a constant already. */
@@ -233,6 +250,37 @@ static int32_t holder(const stepper *e, int32_t index)
     return e->ask->in_body ? e->ask->holder : index;
 }
 
+/* A Conv behind a Pad of zeros reads what is in front of it, as in a plan. */
+static ub_status leave_pad(stepper *e, ubp_call *conv, io *t, ubp_arena *arena)
+{
+    const ubp_node *n = conv->node;
+    const int32_t pad = e->pads[n - e->g->nodes];
+    int turns[UB_MAX_RANK];
+    if (pad < 0 || !is_constant(e, n->in[1]) ||
+        !ubp_padded_turns(turns, e->g, n->in[0], t->t[0]->rank))
+        return UB_OK;
+    const ubp_node *p = &e->g->nodes[pad];
+    const ub_tensor **in = ubp_arena_array(arena, (size_t)p->n_in + 1, sizeof *in);
+    ubp_conv_attr *attr = ubp_arena_alloc(arena, sizeof *attr);
+    ub_tensor *x = ubp_arena_alloc(arena, sizeof *x);
+    if (!in || !attr || !x)
+        return ubp_fail_memory(e->err, sizeof *attr);
+    for (int i = 0; i < p->n_in; i++) {
+        ubp_item *item;
+        UBP_TRY(item_of(e, p->in[i], &item));
+        in[i] = item ? item->tensor : NULL;
+    }
+    ubp_call call = {.op = p->op, .node = p, .n_in = p->n_in, .in = in};
+    UBP_TRY(ubp_node_attrs(&call.attr, p, arena, e->err));
+    if (!ubp_padded_find(attr, &call, conv, turns))
+        return UB_OK;
+    *x = *in[0];
+    ubp_padded_turn(x, turns);
+    t->t[0] = x;
+    conv->attr = attr;
+    return UB_OK;
+}
+
 static ub_status visit_plain(stepper *e, int32_t index, io *t, ubp_arena *arena)
 {
     const ubp_node *n = &e->g->nodes[index];
@@ -255,6 +303,7 @@ static ub_status visit_plain(stepper *e, int32_t index, io *t, ubp_arena *arena)
                      .run = &e->r->control->run,
                      .err = e->err};
     UBP_TRY(ubp_node_attrs(&call.attr, n, arena, e->err));
+    UBP_TRY(leave_pad(e, &call, t, arena));
     ub_status st = n->op->infer(&call);
     if (st == UBP_NEEDS_DATA)
         return ubp_fail(e->err, UB_ERR_INTERNAL, "node '%s' (%s): its shape cannot be worked out",
@@ -322,6 +371,23 @@ static ub_status visit(stepper *e, int32_t index)
 /* ---- A graph ----------------------------------------------------------------------------------
  */
 
+/* The Pad that gives what a Conv reads, unless what is between them is given or known. */
+static int32_t pad_of(const stepper *e, int32_t index)
+{
+    const ubp_node *n = &e->g->nodes[index];
+    if (!n->op || n->domain[0] != '\0' || strcmp(n->op->name, "Conv") != 0)
+        return UBP_NO_NODE;
+    const int32_t pad = ubp_padded_by(e->g, n->in[0]);
+    for (int32_t v = n->in[0]; pad >= 0;) {
+        if (e->items[v] || is_constant(e, v))
+            return UBP_NO_NODE;
+        if (e->g->values[v].producer == pad)
+            return pad;
+        v = e->g->nodes[e->g->values[v].producer].in[0];
+    }
+    return UBP_NO_NODE;
+}
+
 static ub_status start(stepper *e, const int32_t *nodes, int n_nodes)
 {
     for (int i = 0; i < e->ask->n_given; i++) {
@@ -337,10 +403,12 @@ static ub_status start(stepper *e, const int32_t *nodes, int n_nodes)
         UBP_TRY(
             ubp_item_view(item, given->tensor, &e->facts->values[given->value].samples, e->err));
     }
-    for (int i = 0; i < n_nodes; i++)
-        for (int k = 0; k < e->g->nodes[nodes[i]].n_in; k++)
-            if (e->g->nodes[nodes[i]].in[k] >= 0)
-                e->uses[e->g->nodes[nodes[i]].in[k]]++;
+    for (int i = 0; i < n_nodes; i++) {
+        e->pads[nodes[i]] = pad_of(e, nodes[i]);
+        count_uses(e, &e->g->nodes[nodes[i]]);
+        if (e->pads[nodes[i]] >= 0)
+            count_uses(e, &e->g->nodes[e->pads[nodes[i]]]);
+    }
     for (int i = 0; i < e->ask->n_wanted; i++)
         e->uses[e->ask->wanted[i]]++;
     return UB_OK;
@@ -366,7 +434,8 @@ static ub_status step_through(stepper *e, ubp_item **results, ubp_arena *arena)
     int n_nodes = 0;
     e->items = ubp_arena_array(arena, n, sizeof *e->items);
     e->uses = ubp_arena_array(arena, n, sizeof *e->uses);
-    if (!e->items || !e->uses)
+    e->pads = ubp_arena_array(arena, e->g->n_nodes + 1, sizeof *e->pads);
+    if (!e->items || !e->uses || !e->pads)
         return ubp_fail_memory(e->err, n * sizeof *e->items);
     UBP_TRY(ubp_cone(e->ask, &nodes, &n_nodes, arena, e->err));
     UBP_TRY(start(e, nodes, n_nodes));

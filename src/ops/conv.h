@@ -12,6 +12,14 @@
 
 /* Parses ubp_conv_attr; also op->attrs of Conv. */
 ub_status ubp_conv_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err);
+/* Attributes with which Conv gives of an image what `conv` gives of that image with `before` and
+ * `after` zeros around it, [rank] each; false: it is not so for certain. conv: in[0] the image with
+ * its border, in[1] with data. */
+bool ubp_conv_unpadded(ubp_conv_attr *out, const ubp_call *conv, const int64_t *before,
+                       const int64_t *after);
+/* Whether a Pad does no more than put zeros around: before and after each axis, [rank]. Its
+ * parameters must have data, else the answer is no. */
+bool ubp_pad_zeros(const ubp_call *pad, int64_t *before, int64_t *after);
 /* The window of image `x` (N, C, ...) and weights `w` (M, C/group, ...): ubp_conv_window() for
  * other places in the list of inputs. */
 ub_status ubp_conv_window_of(const ubp_call *call, int x, int w, ubp_window *out);

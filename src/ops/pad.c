@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "ops/conv.h"
 #include "ops/move.h"
 
 /* ---- Pad ---------------------------------------------------------------------------------------
@@ -165,6 +166,28 @@ static ub_status pad_ref(const ubp_call *c)
     pad_write(c, &s, ((const pad_attr *)c->attr)->mode,
               ubp_has_in(c, 2) ? c->in[2]->data : &pad_zero);
     return UB_OK;
+}
+
+bool ubp_pad_zeros(const ubp_call *c, int64_t *before, int64_t *after)
+{
+    static const char zero[sizeof(double)] = {0};
+    pad_spec s;
+    ubp_call quiet = *c;
+    quiet.err = NULL;
+    for (int i = 1; i < c->n_in; i++)
+        if (ubp_has_in(c, i) && !c->in[i]->data)
+            return false;
+    if (((const pad_attr *)c->attr)->mode != PAD_CONSTANT || c->in[0]->dtype != UB_F32 ||
+        pad_parse(&quiet, &s) != UB_OK ||
+        (ubp_has_in(c, 2) && memcmp(c->in[2]->data, zero, sizeof(float)) != 0))
+        return false;
+    for (int i = 0; i < c->in[0]->rank; i++) {
+        before[i] = s.before[i];
+        after[i] = s.after[i];
+        if (s.kept[i] != c->in[0]->dims[i])
+            return false;
+    }
+    return true;
 }
 
 /* known: whether s could be worked out. */

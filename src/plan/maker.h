@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * maker: what the files that turn nodes into steps share. Internal to src/plan: steps.c chain.c
- * heads.c.
+ * maker: what the files that turn nodes into steps share. Internal to src/plan: steps.c padded.c
+ * chain.c heads.c.
  */
 #ifndef UBP_MAKER_H
 #define UBP_MAKER_H
 
 #include "plan/plan.h"
+
+/* A Conv that reads what is in front of a Pad. */
+typedef struct ubp_padded {
+    int32_t pad, x; /* the Pad and its input */
+    int turns[UB_MAX_RANK];
+    bool turned;        /* they are not 0, 1, 2 ... */
+    ubp_conv_attr attr; /* in place of the Conv's own */
+} ubp_padded;
 
 typedef struct ubp_maker {
     ubp_plan *p;
@@ -17,6 +25,7 @@ typedef struct ubp_maker {
     int32_t *slot_of;               /* [n_values] */
     int32_t *remaining;             /* [n_values] reads still to come, wanted counted */
     bool *absorbed;                 /* [n_nodes] */
+    ubp_padded **padded;            /* [n_nodes]: of Convs, or NULL */
     struct ubp_heads_found **heads; /* [n_nodes]: of attention's last products */
     ub_error *err;
 } ubp_maker;
@@ -38,6 +47,10 @@ void ubp_make_done(ubp_maker *m, const ubp_node *n);
 /* Whether this step may overwrite the memory of `slot`: it is all of its root's, and nobody reads
  * that afterwards. in: [n_in] what else the step reads. */
 bool ubp_make_dies(const ubp_maker *m, int32_t slot, const int32_t *in, int n_in);
+
+/* ---- padded.c ------------------------------------------------------------------------------- */
+
+ub_status ubp_make_padded(ubp_maker *m);
 
 /* ---- chain.c -------------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 #define UBP_PLAN_H
 
 #include "graph/graph.h"
+#include "ops/conv.h"
 #include "ops/fast.h"
 #include "ops/ops.h"
 #include "ops/product.h"
@@ -242,6 +243,19 @@ typedef struct ubp_plan {
 ub_status ubp_plan_new(ubp_plan **out, ubp_facts *facts, const ubp_ask *ask,
                        struct ubp_onednn *onednn, ub_error *err);
 void ubp_plan_free(ubp_plan *p);
+
+/* ---- padded.c ------------------------------------------------------------------------------- */
+
+/* The Pad that gives `value`, perhaps through Transposes; or UBP_NO_NODE. */
+int32_t ubp_padded_by(const ubp_graph *g, int32_t value);
+/* Of such a value: axis i of it is axis turns[i] of the Pad's result. */
+bool ubp_padded_turns(int turns[UB_MAX_RANK], const ubp_graph *g, int32_t value, int rank);
+/* Whether the Conv reads what is in front of the Pad instead; with which attributes. conv->in[0] is
+ * what it would read, parameters have data as far as it is known. */
+bool ubp_padded_find(ubp_conv_attr *out, const ubp_call *pad, const ubp_call *conv,
+                     const int *turns);
+/* The Pad's input with its axes as the Conv has them. */
+void ubp_padded_turn(ub_tensor *t, const int *turns);
 
 /* ---- place.c -------------------------------------------------------------------------------- */
 

@@ -170,11 +170,18 @@ static void choose_layout(const ubp_maker *m, const ubp_node *n, const int32_t *
 
 /* ---- One node ------------------------------------------------------------------------------- */
 
+/* What the node reads as its input i. */
+static int32_t read_of(const ubp_maker *m, const ubp_node *n, int i)
+{
+    const ubp_padded *b = m->padded[n - m->g->nodes];
+    return i == 0 && b ? b->x : n->in[i];
+}
+
 void ubp_make_done(ubp_maker *m, const ubp_node *n)
 {
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i] >= 0)
-            m->remaining[n->in[i]]--;
+            m->remaining[read_of(m, n, i)]--;
     for (int k = 0; k < n->n_out; k++)
         if (n->out[k] >= 0)
             m->uses.computed[n->out[k]] = true;
@@ -308,7 +315,7 @@ static ub_status turn_result(ubp_maker *m, int32_t slot, int32_t value, const in
 
 static const char *fused_label(ubp_maker *m, const ubp_node *n, const ubp_fusion *fusion)
 {
-    const char *label = n->op->name;
+    const char *label = m->padded[n - m->g->nodes] ? "Pad+Conv" : n->op->name;
     for (int i = 0; i < fusion->n && label; i++)
         label =
             ubp_arena_printf(&m->p->arena, "%s+%s", label, m->g->nodes[fusion->nodes[i]].op->name);
@@ -402,6 +409,7 @@ static ub_status visit(ubp_maker *m, int32_t index)
 {
     ubp_plan *p = m->p;
     const ubp_node *n = &m->g->nodes[index];
+    const ubp_padded *padded = m->padded[index];
     size_t ni = (size_t)n->n_in + 1, no = (size_t)n->n_out + 1;
     int32_t *in = ubp_arena_array(&p->arena, ni, sizeof *in);
     ub_tensor *in_t = ubp_arena_array(&p->arena, 2 * ni, sizeof *in_t), *want = in_t + ni;
@@ -414,7 +422,9 @@ static ub_status visit(ubp_maker *m, int32_t index)
         in[i] = -1;
         if (n->in[i] < 0)
             continue;
-        UBP_TRY(ubp_make_read(m, &in[i], n->in[i]));
+        UBP_TRY(ubp_make_read(m, &in[i], read_of(m, n, i)));
+        if (i == 0 && padded && padded->turned)
+            UBP_TRY(turned_slot(m, &in[i], in[i], padded->turns));
         in_t[i] = p->slots[in[i]].t;
         in_p[i] = &in_t[i];
     }
@@ -427,7 +437,7 @@ static ub_status visit(ubp_maker *m, int32_t index)
     }
     ubp_call call = {.op = n->op,
                      .node = n,
-                     .attr = p->facts->attrs[index],
+                     .attr = padded ? &padded->attr : p->facts->attrs[index],
                      .n_in = n->n_in,
                      .n_out = n->n_out,
                      .in = in_p,
@@ -478,8 +488,9 @@ static void find_uses(ubp_maker *m)
         for (int k = 0; k < n->n_in && needed; k++) {
             if (n->in[k] < 0)
                 continue;
-            m->uses.count[n->in[k]]++;
-            m->uses.user[n->in[k]] = f->nodes[i];
+            const int32_t value = read_of(m, n, k);
+            m->uses.count[value]++;
+            m->uses.user[value] = f->nodes[i];
         }
     }
     memcpy(m->remaining, m->uses.count, m->g->n_values * sizeof *m->remaining);
@@ -550,6 +561,7 @@ static ub_status make(ubp_maker *m)
         return ubp_fail_memory(m->err, nv * sizeof *m->slot_of);
     memset(m->slot_of, -1, nv * sizeof *m->slot_of);
     memset(m->uses.user, -1, nv * sizeof *m->uses.user); /* wanted, and read by no node */
+    UBP_TRY(ubp_make_padded(m));
     find_uses(m);
     for (int i = 0; i < f->n_nodes; i++) {
         bool joined = false;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "onnx_case.h"
+#include "ops/fast.h"
 #include "unbatch.h"
 
 #include <dirent.h>
@@ -30,6 +31,7 @@ typedef struct net {
     char values[MOST_VALUES][NAME]; /* float32, computed */
     ub_tensor *truth[MOST_VALUES];  /* each asked for alone */
     int n_values;
+    bool reference; /* sessions of plain C kernels */
 } net;
 
 static void ok(ub_status st, const ub_error *err)
@@ -44,6 +46,7 @@ static ub_session *session(const net *n, int threads, size_t cache)
     ub_error err;
     ub_session_options o = UB_SESSION_OPTIONS_INIT;
     o.threads = threads;
+    o.reference = n->reference;
     o.cache_bytes = cache;
     ok(ub_session_new(&s, n->model, &o, &err), &err);
     for (int i = 0; i < n->d.n_in; i++)
@@ -83,7 +86,7 @@ static void list_values(net *n)
         assert_true(n->n_values < MOST_VALUES);
         snprintf(n->values[n->n_values++], NAME, "%s", ub_names_at(names, i));
     }
-    assert_true(n->n_values >= 3);
+    assert_true(n->n_values >= 2);
     ub_names_free(names);
 }
 
@@ -104,7 +107,9 @@ static void has_step(const net *n)
     assert_true(step || none);
     for (int i = 0; i < ub_session_step_count(s); i++)
         found = found || strcmp(ub_session_step(s, i)->op, step ? step : none) == 0;
-    if (found != (step != NULL))
+    /* Convolutions are joined with others by prepared kernels only. */
+    const bool can = strcmp(ubp_onednn_version(), "none") != 0 || !step || !strstr(step, "Conv+");
+    if (found != (step != NULL) && can)
         fail_msg("%s: the step %s is %sthere", n->folder, step ? step : none, found ? "" : "not ");
     ub_session_free(s);
     json_decref(j);
@@ -191,6 +196,14 @@ static void stepping_is_the_same(const net *n)
     ub_session_free(s);
 }
 
+static void forget(net *n)
+{
+    for (int i = 0; i < n->n_values; i++) {
+        ub_tensor_free(n->truth[i]);
+        n->truth[i] = NULL;
+    }
+}
+
 static void check(const char *folder)
 {
     net n = {.folder = folder};
@@ -205,8 +218,12 @@ static void check(const char *folder)
     taps_move_nothing(&n);
     samples_stay(&n);
     stepping_is_the_same(&n);
-    for (int i = 0; i < n.n_values; i++)
-        ub_tensor_free(n.truth[i]);
+    forget(&n);
+    n.reference = true;
+    is_right(&n);
+    taps_move_nothing(&n);
+    stepping_is_the_same(&n);
+    forget(&n);
     onnx_data_release(&n.d);
     ub_model_free(n.model);
 }
@@ -227,7 +244,7 @@ static void joined_nodes_keep_their_bits(void **state)
         free(list[i]);
     }
     free(list);
-    assert_true(seen >= 13);
+    assert_true(seen >= 30);
 }
 
 int main(void)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes small networks whose nodes a plan joins into one step, in the layout of ONNX's cases, with
-a free batch and ONNX Runtime's values: attention as exporters spell it.
+a free batch and ONNX Runtime's values: attention as exporters spell it, convolutions with what
+follows them.
 
   fused_cases.py DIR      DIR/<case>/{model.onnx,case.json,test_data_set_0/*.pb}
 
@@ -164,6 +165,103 @@ def read_twice(root):
     net.write(root, "twice", net.node("Mul", y, most), "MatMul+Softmax+MatMul", False)
 
 
+# ---- Convolutions ------------------------------------------------------------------------------
+
+
+def conv(net, x, channels, filters, kernel, norm=True, **attributes):
+    """Conv without a bias and BatchNormalization, as before a model is exported for inference."""
+    group = attributes.get("group", 1)
+    w = normal(filters, channels // group, kernel, kernel)
+    scale = np.float32((channels // group * kernel * kernel) ** -0.5)
+    y = net.node("Conv", x, net.const(w * scale), **attributes)
+    if not norm:
+        return y
+    mean, var = normal(filters), np.abs(normal(filters)) + np.float32(0.2)
+    params = [net.const(v) for v in (normal(filters), normal(filters), mean, var)]
+    return net.node("BatchNormalization", y, *params)
+
+
+def turned(net, op, x, *args, **attributes):
+    """Channels last, as files of Keras have it: a Transpose before and behind."""
+    y = op(net, net.node("Transpose", x, perm=[0, 3, 1, 2]), *args, **attributes)
+    return net.node("Transpose", y, perm=[0, 2, 3, 1])
+
+
+def norms(root):
+    for kernel, name in ((1, "pointwise"), (3, "window")):
+        net = Net()
+        x = net.input("x", normal(SAMPLES, 24, 15, 17))
+        y = conv(net, x, 24, 40, kernel, pads=[kernel // 2] * 4)
+        y = net.node("Clip", y, net.const(np.float32(0)), net.const(np.float32(6)))
+        net.write(root, f"norm_{name}", y, "Conv+BatchNormalization+Clip", True)
+    net = Net()
+    y = conv(net, net.input("x", normal(SAMPLES, 32, 14, 14)), 32, 32, 3, group=32, strides=[2, 2])
+    net.write(root, "norm_depthwise", net.node("Relu", y), "Conv+BatchNormalization+Relu", True)
+    net = Net()
+    y = conv(net, net.input("x", normal(SAMPLES, 20, 9, 9)), 20, 33, 3)
+    both = net.node("Add", y, net.node("Sigmoid", y))
+    net.write(root, "norm_twice", both, "Conv+BatchNormalization+Add", False)
+
+
+def residual(root, name, last):
+    """x + conv(relu(conv(x))), channels first or last; the sum goes into the convolution."""
+    net = Net()
+    shape = (SAMPLES, 14, 12, 64) if last else (SAMPLES, 64, 14, 12)
+    make = (lambda *a: turned(net, conv, *a)) if last else (lambda *a: conv(net, *a))
+    x = net.node("Relu", net.input("x", normal(*shape)))
+    y = net.node("Relu", make(x, 64, 16, 1))
+    y = net.node("Relu", net.node("Add", make(y, 16, 64, 1), x))
+    net.write(root, name, y, "Conv+BatchNormalization+Relu", True)
+
+
+def channels_last(root):
+    """Convolution, activation, normalization, each between Transposes of its own."""
+    net = Net()
+    x = net.input("x", normal(SAMPLES, 16, 16, 3))
+    y = net.node("Relu", turned(net, conv, x, 3, 24, 3, False))
+    net.write(root, "turned", y, "Conv+Relu", True)
+
+
+def pad(net, x, pads, value=0.0, **attributes):
+    """pads: before and after each axis."""
+    flat = [p[0] for p in pads] + [p[1] for p in pads]
+    return net.node("Pad", x, net.ints(*flat), net.const(np.float32(value)), **attributes)
+
+
+def borders(root):
+    """ZeroPadding2D and the like in front of a convolution."""
+    one, two, none = (0, 1), (2, 2), (0, 0)
+    for group in (1, 24):
+        net = Net()
+        x = pad(net, net.input("x", normal(SAMPLES, 24, 15, 16)), [none, none, one, one])
+        y = conv(net, x, 24, 24, 3, group=group, strides=[2, 2])
+        net.write(root, f"pad_{group}", net.node("Relu", y), "Pad+Conv+BatchNormalization+Relu", True)
+    net = Net()  # as Keras: channels last, and a convolution that pads as well
+    x = pad(net, net.input("x", normal(SAMPLES, 17, 18, 3)), [none, two, one, none])
+    y = turned(net, conv, x, 3, 40, 7, False, pads=[1, 3, 2, 0], strides=[2, 1])
+    net.write(root, "pad_turned", net.node("Relu", y), "Pad+Conv+Relu", True)
+    net = Net()  # two read it, and a third that is no convolution
+    x = pad(net, net.input("x", normal(SAMPLES, 8, 11, 11)), [none, none, (1, 1), two])
+    y = net.node("Add", conv(net, x, 8, 16, 3, False), conv(net, x, 8, 16, 3, False))
+    top = net.node("MaxPool", x, kernel_shape=[3, 3])
+    net.write(root, "pad_shared", net.node("Concat", y, top, axis=1), "Pad+Conv", True)
+    net = Net()  # one dimension, uneven
+    net_x = pad(net, net.input("x", normal(SAMPLES, 6, 40)), [none, none, (4, 1)])
+    w = net.const(normal(12, 6, 3))
+    net.write(root, "pad_line", net.node("Conv", net_x, w, dilations=[2]), "Pad+Conv", True)
+    for name, pads, value, mode in (
+        ("value", [none, none, one, one], 0.5, "constant"),
+        ("mirror", [none, none, one, one], 0, "reflect"),
+        ("crop", [none, none, (-1, 2), one], 0, "constant"),
+        ("wide", [none, none, (4, 0), one], 0, "constant"),
+        ("channels", [none, one, one, one], 0, "constant"),
+    ):
+        net = Net()
+        x = pad(net, net.input("x", normal(SAMPLES, 8, 9, 9)), pads, value, mode=mode)
+        y = conv(net, x, 9 if name == "channels" else 8, 16, 3, False)
+        net.write(root, f"pad_{name}", y, "Pad+Conv", False)
+
+
 def main(root):
     attention(root, "plain", 4, 65, 12)
     attention(root, "scaled", 3, 197, 64, masks=["scale"])
@@ -178,6 +276,11 @@ def main(root):
     shared_keys(root)
     single_head(root)
     read_twice(root)
+    norms(root)
+    residual(root, "residual", False)
+    residual(root, "residual_last", True)
+    channels_last(root)
+    borders(root)
 
 
 main(sys.argv[1])
