@@ -150,32 +150,29 @@ static bool add_post(ubp_fusion *out, const ubp_uses *u, const ubp_node *first, 
 void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node)
 {
     const ubp_node *n = &uses->graph->nodes[node];
-    int perm[UB_MAX_RANK], turned = 0;
     out->n = 0;
+    out->n_turns[0] = 0;
     if (!is(n, "Conv") && !is(n, "Gemm") && !is(n, "MatMul"))
         return;
     for (int i = 0; i < UB_MAX_RANK; i++)
-        perm[i] = i;
-    int32_t value = n->out[0];
-    while (out->n < UBP_MAX_POSTS && value >= 0 && uses->count[value] == 1 &&
-           uses->facts->values[value].t.dtype == UB_F32) {
+        out->perm[0][i] = i;
+    int32_t value = out->results[0] = n->out[0];
+    while (value >= 0 && uses->count[value] == 1 && uses->facts->values[value].t.dtype == UB_F32) {
         const int32_t next = uses->user[value];
+        const int i = out->n;
         if (next < 0 || !uses->needed[next])
             return;
-        const ubp_node *user = &uses->graph->nodes[next];
-        const int i = out->n;
-        if (turned < UBP_MAX_TURNS && turns(uses, user, perm)) {
-            out->turns[i][turned++] = next;
-        } else if (add_post(out, uses, n, next, value, perm)) {
-            out->n_turns[i] = turned;
+        if (out->n_turns[i] < UBP_MAX_TURNS &&
+            turns(uses, &uses->graph->nodes[next], out->perm[i])) {
+            out->turns[i][out->n_turns[i]++] = next;
+        } else if (i < UBP_MAX_POSTS && add_post(out, uses, n, next, value, out->perm[i])) {
             out->nodes[i] = next;
-            out->results[i] = user->out[0];
-            memcpy(out->perm[i], perm, sizeof perm);
-            turned = 0;
+            memcpy(out->perm[i + 1], out->perm[i], sizeof out->perm[i]);
+            out->n_turns[i + 1] = 0;
             out->n++;
         } else {
             return;
         }
-        value = user->out[0];
+        value = out->results[out->n] = uses->graph->nodes[next].out[0];
     }
 }

@@ -277,17 +277,19 @@ typedef struct ubp_uses {
 
 enum { UBP_MAX_POSTS = 4, UBP_MAX_TURNS = 2 };
 
-/* What can be done to a node's result before it is stored, in order. */
+/* What can be done to a node's result before it is stored, in order. Transposes before each post,
+ * and behind the last, are left out with it: they only say how the axes of the values lie. */
 typedef struct ubp_fusion {
     int n;
     ubp_post posts[UBP_MAX_POSTS];
-    int32_t nodes[UBP_MAX_POSTS];   /* the absorbed nodes */
-    int32_t results[UBP_MAX_POSTS]; /* the value each gives */
-    /* The Transposes before each, absorbed with it; the axis of the first node's result that is
-     * axis k of this one's. */
-    int32_t turns[UBP_MAX_POSTS][UBP_MAX_TURNS];
-    int n_turns[UBP_MAX_POSTS], perm[UBP_MAX_POSTS][UB_MAX_RANK];
+    int32_t nodes[UBP_MAX_POSTS];     /* the absorbed nodes */
     int32_t residuals[UBP_MAX_POSTS]; /* the other operand of an absorbed Add, or UBP_NO_VALUE */
+    /* Behind i posts: the Transposes, the value behind them, and which axis of the first node's
+     * result is its axis k. */
+    int32_t turns[UBP_MAX_POSTS + 1][UBP_MAX_TURNS];
+    int n_turns[UBP_MAX_POSTS + 1];
+    int32_t results[UBP_MAX_POSTS + 1];
+    int perm[UBP_MAX_POSTS + 1][UB_MAX_RANK];
 } ubp_fusion;
 
 /* The chain of absorbable nodes behind `node`. */

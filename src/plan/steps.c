@@ -371,7 +371,7 @@ static ub_status add_step(ubp_maker *m, const ubp_node *n, const ubp_call *call,
         out[k] = -1;
         if (!call->out[k])
             continue;
-        int32_t value = fusion->n && k == 0 ? fusion->results[fusion->n - 1] : n->out[k];
+        int32_t value = fusion->n && k == 0 ? fusion->results[fusion->n] : n->out[k];
         if (k == 0 && sum >= 0)
             st = residual_slot(m, &out[k], fusion->residuals[sum], value, call->out[k],
                                fusion->perm[sum], in, n->n_in);
@@ -380,7 +380,7 @@ static ub_status add_step(ubp_maker *m, const ubp_node *n, const ubp_call *call,
         if (st == UB_OK)
             m->slot_of[value] = out[k];
         if (st == UB_OK && k == 0 && fusion->n)
-            st = turn_result(m, out[k], value, fusion->perm[fusion->n - 1]);
+            st = turn_result(m, out[k], value, fusion->perm[fusion->n]);
     }
     ubp_plan_step *s = NULL;
     if (st == UB_OK)
@@ -456,10 +456,11 @@ static ub_status visit(ubp_maker *m, int32_t index)
     if (!fast)
         fusion.n = 0;
     ubp_make_done(m, n);
-    for (int i = 0; i < fusion.n; i++) {
+    for (int i = 0; fusion.n && i <= fusion.n; i++) {
         for (int k = 0; k < fusion.n_turns[i]; k++)
             absorb(m, fusion.turns[i][k]);
-        absorb(m, fusion.nodes[i]);
+        if (i < fusion.n)
+            absorb(m, fusion.nodes[i]);
     }
     return add_step(m, n, &call, fast, &fusion, in, want);
 }
