@@ -152,7 +152,7 @@ void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node)
     const ubp_node *n = &uses->graph->nodes[node];
     out->n = 0;
     out->n_turns[0] = 0;
-    if (!is(n, "Conv") && !is(n, "Gemm") && !is(n, "MatMul"))
+    if (!is(n, "Conv") && !is(n, "Gemm") && !is(n, "MatMul") && !is(n, "BatchNormalization"))
         return;
     for (int i = 0; i < UB_MAX_RANK; i++)
         out->perm[0][i] = i;

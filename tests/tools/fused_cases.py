@@ -199,8 +199,21 @@ def norms(root):
     net.write(root, "norm_depthwise", net.node("Relu", y), "Conv+BatchNormalization+Relu", True)
     net = Net()
     y = conv(net, net.input("x", normal(SAMPLES, 20, 9, 9)), 20, 33, 3)
-    both = net.node("Add", y, net.node("Sigmoid", y))
+    both = net.node("Add", y, net.node("Sigmoid", y))  # read by two
     net.write(root, "norm_twice", both, "Conv+BatchNormalization+Add", False)
+
+
+def norm_first(root):
+    """Normalization and activation before the convolution, channels last."""
+    for name, act in (("relu", "Relu"), ("leaky", "LeakyRelu")):
+        net = Net()
+        x = net.node("Sigmoid", net.input("x", normal(SAMPLES, 13, 12, 36)))
+        y = net.node("Transpose", x, perm=[0, 3, 1, 2])
+        params = [net.const(np.abs(normal(36)) + np.float32(0.1)) for _ in range(4)]
+        y = net.node("BatchNormalization", y, *params)
+        y = net.node(act, net.node("Transpose", y, perm=[0, 2, 3, 1]))
+        y = turned(net, conv, y, 36, 16, 3, False)
+        net.write(root, f"first_{name}", y, f"BatchNormalization+{act}", True)
 
 
 def residual(root, name, last):
@@ -277,6 +290,7 @@ def main(root):
     single_head(root)
     read_twice(root)
     norms(root)
+    norm_first(root)
     residual(root, "residual", False)
     residual(root, "residual_last", True)
     channels_last(root)

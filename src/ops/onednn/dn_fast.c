@@ -193,6 +193,7 @@ void ubp_fast_free(ubp_fast *f)
     ubp_dn_prim_release(f->d, f->acting);
     ubp_dn_prim_release(f->d, f->prim);
     ubp_free(f->pooling);
+    ubp_free(f->numbers);
     ubp_dn_rnn_free(f->rnn);
     ubp_dn_spread_free(f->spread);
     ubp_free(f);
@@ -289,6 +290,7 @@ ub_status ubp_dn_fast_new(ubp_fast **out, ubp_onednn *d, const ubp_dn_request *r
                   {"AveragePool", ubp_dn_average_pool},
                   {"GlobalAveragePool", ubp_dn_average_pool},
                   {"LayerNormalization", ubp_dn_layer_norm},
+                  {"BatchNormalization", ubp_dn_batch_norm},
                   {"LSTM", ubp_dn_rnn},
                   {"GRU", ubp_dn_rnn},
                   {"RNN", ubp_dn_rnn}};

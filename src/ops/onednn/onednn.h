@@ -189,6 +189,7 @@ struct ubp_fast {
     const void *row; /* the bias of a post; NULL: that of the call */
     ubp_dn_bound weights, bias;
     ubp_affine by;          /* a factor and a shift for each channel, where a post asks for them */
+    float *numbers;         /* owned: those of `by`, if they are its own */
     ubp_dn_bound affine[2]; /* they, for primitives that have them inside */
     ubp_dn_slot *slots;     /* [n_slots] */
     int n_slots;
@@ -266,6 +267,7 @@ ub_status ubp_dn_average_pool(ubp_fast *f, const ubp_dn_request *r); /* dn_avera
 ub_status ubp_dn_max_pool(ubp_fast *f, const ubp_dn_request *r);     /* dn_max_pool.c */
 ub_status ubp_dn_matmul(ubp_fast *f, const ubp_dn_request *r);       /* dn_matmul.c */
 ub_status ubp_dn_layer_norm(ubp_fast *f, const ubp_dn_request *r);   /* dn_layer_norm.c */
+ub_status ubp_dn_batch_norm(ubp_fast *f, const ubp_dn_request *r);   /* dn_batch_norm.c */
 ub_status ubp_dn_rnn(ubp_fast *f, const ubp_dn_request *r);          /* dn_rnn.c */
 void ubp_dn_rnn_free(ubp_dn_recurrent *rnn);
 ub_status ubp_dn_conv_transpose(ubp_fast *f, const ubp_dn_request *r); /* dn_conv_transpose.c */
