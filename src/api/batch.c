@@ -557,7 +557,8 @@ static ub_status compute(ub_session *s, ub_tensor **results, ubp_samples *maps,
     if (fixed > 0 && (ask->rows || ask->count != fixed))
         return run_blocks(s, results, maps, ask, fixed, true, err);
     ubp_micro micro = {0};
-    UBP_TRY(run_once(s, results, maps, ask, ask->rows, ask->count, &micro, err));
+    /* A batch that the file fixes may be written into its constants: no smaller one is tried. */
+    UBP_TRY(run_once(s, results, maps, ask, ask->rows, ask->count, fixed > 0 ? NULL : &micro, err));
     if (!micro.samples)
         return UB_OK;
     /* Steps are timed, and memory is counted, one after the other. */

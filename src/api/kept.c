@@ -114,6 +114,7 @@ typedef struct search {
     bool *seen; /* [n_values] */
     int32_t *stack;
     size_t depth;
+    bool alone; /* nothing but the value now visited is asked for */
     ub_error *err;
 } search;
 
@@ -133,8 +134,8 @@ static ub_status visit(search *f, int32_t v)
     if (f->seen[v] || g->values[v].constant || p < 0 || is_given(f->s, v))
         return UB_OK;
     f->seen[v] = true;
-    /* A Conv behind a Pad does not read the Pad's result, so nothing starts from that. */
-    if (ubp_padded_by(g, v) < 0)
+    /* A Conv behind a Pad does not read the Pad's result, so nothing else starts from that. */
+    if (f->alone || ubp_padded_by(g, v) < 0)
         UBP_TRY(ubp_kept_find(&f->s->kept, &to->tensors[to->n], &to->maps[to->n], v, f->rows,
                               f->count, f->err));
     if (to->tensors[to->n]) {
@@ -177,8 +178,11 @@ ub_status ubp_start_find(ub_session *s, ubp_start *out, const int32_t *values, i
                        : ubp_fail_memory(err, edges * sizeof *f.stack);
     for (int i = 0; i < n && st == UB_OK; i++)
         f.stack[f.depth++] = values[i];
-    while (f.depth > 0 && st == UB_OK)
+    f.alone = n == 1;
+    while (f.depth > 0 && st == UB_OK) {
         st = visit(&f, f.stack[--f.depth]);
+        f.alone = false;
+    }
     ubp_free(f.seen);
     ubp_free(f.stack);
     if (st != UB_OK)

@@ -255,27 +255,33 @@ static ub_status leave_pad(stepper *e, ubp_call *conv, io *t, ubp_arena *arena)
 {
     const ubp_node *n = conv->node;
     const int32_t pad = e->pads[n - e->g->nodes];
-    int turns[UB_MAX_RANK];
+    int order[UB_MAX_RANK];
     if (pad < 0 || !is_constant(e, n->in[1]) ||
-        !ubp_padded_turns(turns, e->g, n->in[0], t->t[0]->rank))
+        !ubp_padded_order(order, e->g, n->in[0], t->t[0]->rank))
         return UB_OK;
     const ubp_node *p = &e->g->nodes[pad];
     const ub_tensor **in = ubp_arena_array(arena, (size_t)p->n_in + 1, sizeof *in);
     ubp_conv_attr *attr = ubp_arena_alloc(arena, sizeof *attr);
     ub_tensor *x = ubp_arena_alloc(arena, sizeof *x);
-    if (!in || !attr || !x)
+    ub_tensor *seen = ubp_arena_array(arena, (size_t)p->n_in + 1, sizeof *seen);
+    if (!in || !attr || !x || !seen)
         return ubp_fail_memory(e->err, sizeof *attr);
     for (int i = 0; i < p->n_in; i++) {
         ubp_item *item;
         UBP_TRY(item_of(e, p->in[i], &item));
-        in[i] = item ? item->tensor : NULL;
+        if (!item)
+            continue;
+        seen[i] = *item->tensor;
+        in[i] = &seen[i];
+        if (i > 0 && !is_constant(e, p->in[i])) /* what a plan does not know */
+            seen[i].data = NULL;
     }
     ubp_call call = {.op = p->op, .node = p, .n_in = p->n_in, .in = in};
     UBP_TRY(ubp_node_attrs(&call.attr, p, arena, e->err));
-    if (!ubp_padded_find(attr, &call, conv, turns))
+    if (!ubp_padded_find(attr, &call, conv, order))
         return UB_OK;
     *x = *in[0];
-    ubp_padded_turn(x, turns);
+    ubp_padded_turn(x, order);
     t->t[0] = x;
     conv->attr = attr;
     return UB_OK;
@@ -375,7 +381,7 @@ static ub_status visit(stepper *e, int32_t index)
 static int32_t pad_of(const stepper *e, int32_t index)
 {
     const ubp_node *n = &e->g->nodes[index];
-    if (!n->op || n->domain[0] != '\0' || strcmp(n->op->name, "Conv") != 0)
+    if (!ubp_node_is(n, "Conv"))
         return UBP_NO_NODE;
     const int32_t pad = ubp_padded_by(e->g, n->in[0]);
     for (int32_t v = n->in[0]; pad >= 0;) {

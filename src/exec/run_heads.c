@@ -50,7 +50,7 @@ static ub_tensor matrix_of(const worker *w, const ub_tensor *t, bool by_rows)
     return m;
 }
 
-/* The head's matrix of input `part`, copied without gaps where it has to be. like: its layout. */
+/* The head's matrix of input `part`, copied without gaps where it has to be. like: the copy. */
 static const void *matrix_in(const worker *w, ubp_heads_part part, const ub_tensor *like)
 {
     const ub_tensor from = matrix_of(w, w->s->in_tensors[part], part == UBP_HEADS_Q);

@@ -13,7 +13,7 @@
 /* Parses ubp_conv_attr; also op->attrs of Conv. */
 ub_status ubp_conv_attrs(const ubp_node *node, void *attr, ubp_arena *arena, ub_error *err);
 /* Attributes with which Conv gives of an image what `conv` gives of that image with `before` and
- * `after` zeros around it, [rank] each; false: it is not so for certain. conv: in[0] the image with
+ * `after` zeros around it, [rank] each; false: that cannot be promised. conv: in[0] the image with
  * its border, in[1] with data. */
 bool ubp_conv_unpadded(ubp_conv_attr *out, const ubp_call *conv, const int64_t *before,
                        const int64_t *after);

@@ -347,9 +347,10 @@ static ub_status run_affine(const ubp_call *call, norm *j, bool channels_last)
     size_t size;
     if (!ubp_mul_size((size_t)j->c, 2 * sizeof(float), &size))
         return ubp_fail_memory(call->err, SIZE_MAX);
-    float *factor = ubp_run_scratch(call, size), *shift = factor + j->c;
+    float *factor = ubp_run_scratch(call, size);
     if (!factor)
         return UB_ERR_MEMORY;
+    float *shift = factor + j->c;
     ubp_affine_fill(factor, shift, j->c, j->epsilon, j->scale, j->bias, j->mean, j->var);
     j->affine = (ubp_affine){.channels = j->c, .factor = factor, .shift = shift};
     if (channels_last)

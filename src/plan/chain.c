@@ -38,6 +38,12 @@ static bool is_binary(const char *name)
     return false;
 }
 
+bool ubp_make_joins(const ubp_node *n)
+{
+    return n->op->max_in == 1 || (n->n_in == 2 && n->in[1] >= 0 && is_binary(n->op->name)) ||
+           strcmp(n->op->name, "Clip") == 0;
+}
+
 static bool eligible(const ubp_maker *m, int32_t index)
 {
     const ubp_node *n = &m->g->nodes[index];
@@ -46,8 +52,7 @@ static bool eligible(const ubp_maker *m, int32_t index)
     if (!n->op || n->op->domain[0] != '\0' || (n->op->flags & flags) != flags || n->n_out != 1 ||
         n->op->max_out != 1 || n->out[0] < 0 || n->n_in < 1 || n->n_in > 3 || n->in[0] < 0)
         return false;
-    if (!(n->op->max_in == 1 || (n->n_in == 2 && n->in[1] >= 0 && is_binary(n->op->name)) ||
-          strcmp(n->op->name, "Clip") == 0))
+    if (!ubp_make_joins(n))
         return false;
     if (facts[n->out[0]].t.dtype != UB_F32 || facts[n->out[0]].t.data)
         return false;

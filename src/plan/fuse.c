@@ -12,11 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool is(const ubp_node *n, const char *name)
-{
-    return n->op && n->domain[0] == '\0' && strcmp(n->op->name, name) == 0;
-}
-
 /* A constant scalar float32 input, or the default where it is left out; false when unknown. */
 static bool bound(const ubp_uses *u, const ubp_node *n, int i, double def, double *out)
 {
@@ -36,7 +31,7 @@ static bool bound(const ubp_uses *u, const ubp_node *n, int i, double def, doubl
 static bool adds_row(const ubp_uses *u, const ubp_node *n, int32_t value, ubp_post *post)
 {
     const ubp_fact *facts = u->facts->values;
-    if (!is(n, "Add") || n->n_in != 2 || n->in[0] < 0 || n->in[1] < 0)
+    if (!ubp_node_is(n, "Add") || n->n_in != 2 || n->in[0] < 0 || n->in[1] < 0)
         return false;
     const int32_t other = n->in[0] == value ? n->in[1] : n->in[0];
     const ub_tensor *row = &facts[other].t, *t = &facts[value].t;
@@ -55,7 +50,7 @@ static bool normalizes(const ubp_uses *u, const ubp_node *n, int32_t index, int3
     enum { LANES = 16, PARAMS = 5 };
     const ubp_fact *facts = u->facts->values;
     const ub_tensor *t[PARAMS] = {0};
-    if (!is(n, "BatchNormalization") || n->n_in != PARAMS || n->in[0] != value)
+    if (!ubp_node_is(n, "BatchNormalization") || n->n_in != PARAMS || n->in[0] != value)
         return false;
     const ubp_norm_attr *a = u->facts->attrs[index];
     const int64_t c = facts[value].t.dims[1];
@@ -64,9 +59,11 @@ static bool normalizes(const ubp_uses *u, const ubp_node *n, int32_t index, int3
         if (!t[i] || !t[i]->data || t[i]->dtype != UB_F32)
             return false;
     }
+    if (a->training_mode)
+        return false;
     const size_t padded = ((size_t)c + LANES - 1) / LANES * LANES; /* fits: the vectors exist */
     float *factor = ubp_arena_array(u->arena, 2 * padded, sizeof *factor);
-    if (a->training_mode || !factor)
+    if (!factor)
         return false;
     ubp_affine_fill(factor, factor + padded, c, (double)a->epsilon, t[1], t[2], t[3], t[4]);
     *post = (ubp_post){.kind = UBP_POST_AFFINE,
@@ -81,12 +78,12 @@ static bool absorb(const ubp_uses *u, const ubp_node *next, int32_t index, int32
     const ubp_fact *facts = u->facts->values;
     *residual = UBP_NO_VALUE;
     *post = (ubp_post){.kind = UBP_POST_OP, .op = next->op, .attr = u->facts->attrs[index]};
-    if (is(next, "Relu") || is(next, "LeakyRelu"))
+    if (ubp_node_is(next, "Relu") || ubp_node_is(next, "LeakyRelu"))
         return true;
-    if (is(next, "Clip"))
+    if (ubp_node_is(next, "Clip"))
         return next->in[0] == value && bound(u, next, 1, -INFINITY, &post->lo) &&
                bound(u, next, 2, INFINITY, &post->hi);
-    if (!is(next, "Add") || next->n_in != 2 || next->in[0] < 0 || next->in[1] < 0)
+    if (!ubp_node_is(next, "Add") || next->n_in != 2 || next->in[0] < 0 || next->in[1] < 0)
         return false;
     int32_t other = next->in[0] == value ? next->in[1] : next->in[0];
     if (other == value || !u->computed[other] || facts[other].t.data ||
@@ -97,20 +94,17 @@ static bool absorb(const ubp_uses *u, const ubp_node *next, int32_t index, int32
     return true;
 }
 
-/* Whether the node only turns axes; perm[i], the producer's axis that is axis i of what it reads,
- * becomes that of what it gives. */
-static bool turns(const ubp_uses *u, const ubp_node *n, int *perm)
+/* Passes by a Transpose: perm[i], the first node's axis that is axis i of what it reads, becomes
+ * that of what it gives. */
+static bool pass_by(const ubp_uses *u, const ubp_node *n, int *perm)
 {
-    const int rank = n->n_out == 1 && n->in[0] >= 0 ? u->facts->values[n->in[0]].t.rank : 0;
-    const int64_t *axes;
-    int count, before[UB_MAX_RANK];
-    if (!is(n, "Transpose") || ubp_attr_ints(n, "perm", &axes, &count, NULL) != UB_OK)
+    int order[UB_MAX_RANK], before[UB_MAX_RANK];
+    const int rank = n->in[0] < 0 ? 0 : u->facts->values[n->in[0]].t.rank;
+    if (!ubp_transpose_order(order, n, rank))
         return false;
     memcpy(before, perm, sizeof before);
-    for (int i = 0; i < rank; i++) { /* checked when the shape was worked out */
-        const int64_t axis = !axes ? rank - 1 - i : axes[i] < 0 ? axes[i] + rank : axes[i];
-        perm[i] = before[axis];
-    }
+    for (int i = 0; i < rank; i++)
+        perm[i] = before[order[i]];
     return true;
 }
 
@@ -134,8 +128,8 @@ static bool add_post(ubp_fusion *out, const ubp_uses *u, const ubp_node *first, 
     if (n->n_out != 1)
         return false;
     if (i == 0 && is_unturned(perm) &&
-        ((is(first, "MatMul") && adds_row(u, n, value, post)) ||
-         (is(first, "Conv") && normalizes(u, n, next, value, post))))
+        ((ubp_node_is(first, "MatMul") && adds_row(u, n, value, post)) ||
+         (ubp_node_is(first, "Conv") && normalizes(u, n, next, value, post))))
         return true;
     if (!absorb(u, n, next, value, post, &out->residuals[i]))
         return false;
@@ -151,8 +145,9 @@ void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node)
 {
     const ubp_node *n = &uses->graph->nodes[node];
     out->n = 0;
-    out->n_turns[0] = 0;
-    if (!is(n, "Conv") && !is(n, "Gemm") && !is(n, "MatMul") && !is(n, "BatchNormalization"))
+    out->n_transposes[0] = 0;
+    if (!ubp_node_is(n, "Conv") && !ubp_node_is(n, "Gemm") && !ubp_node_is(n, "MatMul") &&
+        !ubp_node_is(n, "BatchNormalization"))
         return;
     for (int i = 0; i < UB_MAX_RANK; i++)
         out->perm[0][i] = i;
@@ -162,13 +157,13 @@ void ubp_fusion_find(ubp_fusion *out, const ubp_uses *uses, int32_t node)
         const int i = out->n;
         if (next < 0 || !uses->needed[next])
             return;
-        if (out->n_turns[i] < UBP_MAX_TURNS &&
-            turns(uses, &uses->graph->nodes[next], out->perm[i])) {
-            out->turns[i][out->n_turns[i]++] = next;
+        if (out->n_transposes[i] < UBP_MAX_TRANSPOSES &&
+            pass_by(uses, &uses->graph->nodes[next], out->perm[i])) {
+            out->transposes[i][out->n_transposes[i]++] = next;
         } else if (i < UBP_MAX_POSTS && add_post(out, uses, n, next, value, out->perm[i])) {
             out->nodes[i] = next;
             memcpy(out->perm[i + 1], out->perm[i], sizeof out->perm[i]);
-            out->n_turns[i + 1] = 0;
+            out->n_transposes[i + 1] = 0;
             out->n++;
         } else {
             return;

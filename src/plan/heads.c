@@ -18,6 +18,7 @@
 enum {
     WORTH = 4096,          /* scores of a head; with fewer, calls cost as much as the work */
     TILE = 1 << 18,        /* of its scores that are computed in one go, about */
+    MOST_THREADS = 128,    /* each has products of its own */
     LEAST_ROWS = 32,       /* in one go, if heads are cut so that threads have the same to do */
     MOST_BYTES = INT32_MAX /* of a tensor: so far a MatMul of its own takes the same kernel */
 };
@@ -36,11 +37,6 @@ static const ub_tensor *tensor_of(const ubp_maker *m, int32_t value)
     return &m->p->facts->values[value].t;
 }
 
-static bool is(const ubp_node *n, const char *name)
-{
-    return n->op && n->domain[0] == '\0' && strcmp(n->op->name, name) == 0;
-}
-
 /* A matrix, or a stack of them, that is not known before the run. */
 static bool is_computed(const ubp_maker *m, int32_t value)
 {
@@ -53,14 +49,14 @@ static bool is_computed(const ubp_maker *m, int32_t value)
 
 static bool is_product(const ubp_maker *m, const ubp_node *n)
 {
-    return is(n, "MatMul") && n->n_in == 2 && n->n_out == 1 && is_computed(m, n->in[0]) &&
+    return ubp_node_is(n, "MatMul") && n->n_in == 2 && n->n_out == 1 && is_computed(m, n->in[0]) &&
            is_computed(m, n->in[1]) && is_computed(m, n->out[0]);
 }
 
 static bool is_softmax(const ubp_maker *m, int32_t index)
 {
     const ubp_node *n = &m->g->nodes[index];
-    if (!is(n, "Softmax"))
+    if (!ubp_node_is(n, "Softmax"))
         return false;
     const ubp_softmax_attr *a = m->p->facts->attrs[index];
     const int last = tensor_of(m, n->out[0])->rank - 1;
@@ -74,7 +70,8 @@ static bool is_elementwise(const ubp_maker *m, const ubp_node *n, int32_t value)
     const ub_tensor *scores = tensor_of(m, value);
     int reads = 0;
     if (!n->op || n->op->domain[0] != '\0' || (n->op->flags & flags) != flags || n->n_out != 1 ||
-        n->op->max_out != 1 || n->n_in < 1 || n->n_in > 3)
+        n->op->max_out != 1 || n->n_in < 1 || n->n_in > 3 ||
+        !(ubp_make_joins(n) || ubp_node_is(n, "Where")))
         return false;
     for (int i = 0; i < n->n_in; i++) {
         if (n->in[i] < 0)
@@ -147,7 +144,7 @@ static bool share_out(ubp_heads *a, const ubp_maker *m, const struct ubp_heads_f
         return false;
     a->block = TILE / a->columns > LEAST_ROWS ? TILE / a->columns : LEAST_ROWS;
     a->block = a->block < a->rows ? a->block : a->rows;
-    a->team = threads < 1 ? 1 : threads < UBP_CHAIN_TEAM ? threads : UBP_CHAIN_TEAM;
+    a->team = threads < 1 ? 1 : threads < MOST_THREADS ? threads : MOST_THREADS;
     for (;; a->block = (a->block + 1) / 2) {
         a->blocks = (a->rows + a->block - 1) / a->block;
         if (is_even(a->heads * a->blocks, a->team))
@@ -173,24 +170,40 @@ static int add_in(making *k, int32_t slot)
     return k->n_in++;
 }
 
-/* What an elementwise kernel reads must be aligned, which the caller's tensors may not be. */
+/* A contiguous copy of what a caller gave, which may lie askew; one for all that read it. */
+static ub_status copy_given(ubp_maker *m, int32_t *slot, int32_t value)
+{
+    ub_tensor t = m->p->slots[*slot].t;
+    int32_t copy;
+    ubp_plan_step *s;
+    ubp_tensor_set_strides(&t);
+    for (size_t i = 0; i < m->p->n_slots; i++) {
+        const ubp_slot *other = &m->p->slots[i];
+        if (other->value == value && other->place == UBP_PLACE_ARENA &&
+            ubp_same_dims(&other->t, &t) && ubp_make_same_strides(&other->t, &t)) {
+            *slot = (int32_t)i;
+            return UB_OK;
+        }
+    }
+    UBP_TRY(ubp_make_slot(m, &copy, value, &t, UBP_PLACE_ARENA));
+    UBP_TRY(ubp_make_step(m, &s, 1, 1));
+    s->label = "layout";
+    s->in[0] = *slot;
+    s->out[0] = copy;
+    *slot = copy;
+    return UB_OK;
+}
+
+/* What an elementwise kernel reads must be aligned. */
 static ub_status add_operand(making *k, int *at, int32_t value)
 {
     ubp_maker *m = k->m;
-    int32_t slot, copy;
+    int32_t slot;
     UBP_TRY(ubp_make_read(m, &slot, value));
-    ub_tensor t = m->p->slots[slot].t;
+    const ub_tensor t = m->p->slots[slot].t;
     UBP_TRY(ubp_make_layout(m, &slot, slot, &t, false));
-    if (m->p->slots[m->p->slots[slot].root].place == UBP_PLACE_GIVEN) {
-        ubp_plan_step *s;
-        ubp_tensor_set_strides(&t);
-        UBP_TRY(ubp_make_slot(m, &copy, value, &t, UBP_PLACE_ARENA));
-        UBP_TRY(ubp_make_step(m, &s, 1, 1));
-        s->label = "layout";
-        s->in[0] = slot;
-        s->out[0] = copy;
-        slot = copy;
-    }
+    if (m->p->slots[m->p->slots[slot].root].place == UBP_PLACE_GIVEN)
+        UBP_TRY(copy_given(m, &slot, value));
     *at = add_in(k, slot);
     return UB_OK;
 }
@@ -273,21 +286,17 @@ static ub_status measure(making *k)
 static void lay_out_result(const ubp_maker *m, int32_t value, ub_tensor *t)
 {
     const int32_t user = m->uses.count[value] == 1 ? m->uses.user[value] : UBP_NO_NODE;
-    const int64_t *perm;
     ub_tensor turned = *t;
-    int n;
+    int order[UB_MAX_RANK];
     ubp_tensor_set_strides(t);
-    if (user < 0 || !is(&m->g->nodes[user], "Transpose") ||
-        ubp_attr_ints(&m->g->nodes[user], "perm", &perm, &n, NULL) != UB_OK || n != t->rank ||
-        perm[n - 1] != n - 1)
+    if (user < 0 || !ubp_transpose_order(order, &m->g->nodes[user], t->rank) ||
+        order[t->rank - 1] != t->rank - 1)
         return;
-    for (int i = 0; i < n; i++) { /* checked when the shape was worked out */
-        const int64_t axis = perm[i] < 0 ? perm[i] + n : perm[i];
-        turned.dims[i] = t->dims[axis];
-    }
+    for (int i = 0; i < t->rank; i++)
+        turned.dims[i] = t->dims[order[i]];
     ubp_tensor_set_strides(&turned);
-    for (int i = 0; i < n; i++)
-        t->strides[perm[i] < 0 ? perm[i] + n : perm[i]] = turned.strides[i];
+    for (int i = 0; i < t->rank; i++)
+        t->strides[order[i]] = turned.strides[i];
 }
 
 static ub_status add_middle(making *k, const struct ubp_heads_found *f)
@@ -300,7 +309,7 @@ static ub_status add_middle(making *k, const struct ubp_heads_found *f)
         const int32_t value = m->g->nodes[f->nodes[i - 1]].out[0];
         ubp_heads_node *to = &a->nodes[a->n_nodes++];
         *to = (ubp_heads_node){.node = n, .attr = m->p->facts->attrs[f->nodes[i]], .n_in = n->n_in};
-        if (is(n, "Softmax"))
+        if (ubp_node_is(n, "Softmax"))
             to->attr = &rows; /* of a matrix, whatever the rank in the file */
         for (int j = 0; j < n->n_in; j++) {
             to->in[j] = n->in[j] < 0 ? -1 : UBP_HEADS_SCORES_AT;

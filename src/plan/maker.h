@@ -10,10 +10,10 @@
 
 /* A Conv that reads what is in front of a Pad. */
 typedef struct ubp_padded {
-    int32_t pad, x; /* the Pad and its input */
-    int turns[UB_MAX_RANK];
-    bool turned;        /* they are not 0, 1, 2 ... */
-    ubp_conv_attr attr; /* in place of the Conv's own */
+    int32_t pad, x;         /* the Pad and its input */
+    int order[UB_MAX_RANK]; /* axis i of what the Conv reads is axis order[i] of x */
+    bool turned;            /* it is not 0, 1, 2 ... */
+    ubp_conv_attr attr;     /* in place of the Conv's own */
 } ubp_padded;
 
 typedef struct ubp_maker {
@@ -54,6 +54,9 @@ ub_status ubp_make_padded(ubp_maker *m);
 
 /* ---- chain.c -------------------------------------------------------------------------------- */
 
+/* Whether the node, an elementwise one, may be joined with others: its kernel takes each element of
+ * all operands before it writes that of the result, which may lie where an operand does. */
+bool ubp_make_joins(const ubp_node *n);
 /* Makes one step of node number `at` of the cone and the elementwise nodes that follow from it;
  * *made false: there is nothing to join. */
 ub_status ubp_make_chain(ubp_maker *m, int at, bool *made);

@@ -9,69 +9,73 @@
 
 #include <string.h>
 
-enum { MOST_TURNS = 2 };
-
-static bool is(const ubp_node *n, const char *name)
+bool ubp_transpose_order(int order[UB_MAX_RANK], const ubp_node *n, int rank)
 {
-    return n->op && n->domain[0] == '\0' && strcmp(n->op->name, name) == 0;
+    const int64_t *perm;
+    int count;
+    if (!ubp_node_is(n, "Transpose") || n->n_out != 1 ||
+        ubp_attr_ints(n, "perm", &perm, &count, NULL) != UB_OK || (perm && count != rank))
+        return false;
+    for (int i = 0; i < rank; i++) {
+        int64_t axis = perm ? perm[i] : rank - 1 - i;
+        axis += axis < 0 ? rank : 0;
+        if (axis < 0 || axis >= rank)
+            return false;
+        order[i] = (int)axis;
+    }
+    return true;
 }
 
 int32_t ubp_padded_by(const ubp_graph *g, int32_t value)
 {
-    for (int k = 0; k <= MOST_TURNS && value >= 0; k++) {
+    for (int k = 0; k <= UBP_MAX_TRANSPOSES && value >= 0; k++) {
         const int32_t p = g->values[value].producer;
-        if (p < 0 || is(&g->nodes[p], "Pad"))
+        if (p < 0 || ubp_node_is(&g->nodes[p], "Pad"))
             return p;
-        if (!is(&g->nodes[p], "Transpose"))
+        if (!ubp_node_is(&g->nodes[p], "Transpose"))
             return UBP_NO_NODE;
         value = g->nodes[p].in[0];
     }
     return UBP_NO_NODE;
 }
 
-bool ubp_padded_turns(int turns[UB_MAX_RANK], const ubp_graph *g, int32_t value, int rank)
+bool ubp_padded_order(int order[UB_MAX_RANK], const ubp_graph *g, int32_t value, int rank)
 {
     for (int i = 0; i < UB_MAX_RANK; i++)
-        turns[i] = i;
+        order[i] = i;
     for (;;) {
         const ubp_node *n = &g->nodes[g->values[value].producer];
-        const int64_t *perm;
-        int count;
-        if (is(n, "Pad"))
+        int of[UB_MAX_RANK];
+        if (ubp_node_is(n, "Pad"))
             return true;
-        if (ubp_attr_ints(n, "perm", &perm, &count, NULL) != UB_OK || (perm && count != rank))
+        if (!ubp_transpose_order(of, n, rank))
             return false;
-        for (int i = 0; i < rank; i++) {
-            int64_t axis = perm ? perm[turns[i]] : rank - 1 - turns[i];
-            axis += axis < 0 ? rank : 0;
-            if (axis < 0 || axis >= rank)
-                return false;
-            turns[i] = (int)axis;
-        }
+        for (int i = 0; i < rank; i++)
+            order[i] = of[order[i]];
         value = n->in[0];
     }
 }
 
 bool ubp_padded_find(ubp_conv_attr *out, const ubp_call *pad, const ubp_call *conv,
-                     const int *turns)
+                     const int *order)
 {
     int64_t before[UB_MAX_RANK], after[UB_MAX_RANK], low[UB_MAX_RANK], high[UB_MAX_RANK];
     const int rank = pad->in[0]->rank;
     if (conv->in[0]->rank != rank || rank < 3 || !ubp_pad_zeros(pad, before, after))
         return false;
     for (int i = 0; i < rank; i++) {
-        low[i] = before[turns[i]];
-        high[i] = after[turns[i]];
+        low[i] = before[order[i]];
+        high[i] = after[order[i]];
     }
     return ubp_conv_unpadded(out, conv, low, high);
 }
 
-void ubp_padded_turn(ub_tensor *t, const int *turns)
+void ubp_padded_turn(ub_tensor *t, const int *order)
 {
     const ub_tensor from = *t;
     for (int i = 0; i < t->rank; i++) {
-        t->dims[i] = from.dims[turns[i]];
-        t->strides[i] = from.strides[turns[i]];
+        t->dims[i] = from.dims[order[i]];
+        t->strides[i] = from.strides[order[i]];
     }
 }
 
@@ -121,18 +125,18 @@ static ub_status find(ubp_maker *m, int32_t index)
     const ubp_node *n = &m->g->nodes[index];
     ubp_call conv, pad;
     ubp_padded b;
-    if (!is(n, "Conv") || n->n_in < 2 || n->in[0] < 0 || n->in[1] < 0)
+    if (!ubp_node_is(n, "Conv") || n->n_in < 2 || n->in[0] < 0 || n->in[1] < 0)
         return UB_OK;
     const ub_tensor *x = &m->p->facts->values[n->in[0]].t;
     b.pad = x->data ? UBP_NO_NODE : ubp_padded_by(m->g, n->in[0]);
     if (b.pad < 0 || is_cut(m, n->in[0], b.pad) ||
-        !ubp_padded_turns(b.turns, m->g, n->in[0], x->rank) || !call_of(m, index, &conv) ||
-        !call_of(m, b.pad, &pad) || !ubp_padded_find(&b.attr, &pad, &conv, b.turns))
+        !ubp_padded_order(b.order, m->g, n->in[0], x->rank) || !call_of(m, index, &conv) ||
+        !call_of(m, b.pad, &pad) || !ubp_padded_find(&b.attr, &pad, &conv, b.order))
         return UB_OK;
     b.x = m->g->nodes[b.pad].in[0];
     b.turned = false;
     for (int i = 0; i < x->rank; i++)
-        b.turned = b.turned || b.turns[i] != i;
+        b.turned = b.turned || b.order[i] != i;
     ubp_padded *kept = ubp_arena_alloc(&m->p->arena, sizeof *kept);
     if (!kept)
         return ubp_fail_memory(m->err, sizeof *kept);

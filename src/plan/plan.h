@@ -13,6 +13,8 @@
 #include "ops/ops.h"
 #include "ops/product.h"
 
+#include <string.h>
+
 /* ---- What is asked -------------------------------------------------------------------------- */
 
 /* A value that is given from outside: a model input, or an inner value to start from. */
@@ -41,6 +43,17 @@ typedef struct ubp_ask {
     int32_t holder;     /* the node of the model's graph that is named where samples mix */
     int depth;          /* of facts that are worked out inside facts */
 } ubp_ask;
+
+/* ---- Nodes ---------------------------------------------------------------------------------- */
+
+/* Whether it is this operator of ai.onnx. */
+static inline bool ubp_node_is(const ubp_node *n, const char *op)
+{
+    return n->op && n->domain[0] == '\0' && strcmp(n->op->name, op) == 0;
+}
+/* Of a Transpose of a tensor of this rank: order[i] is the input's axis that is axis i of the
+ * result. False: it is none, or not of this rank. */
+bool ubp_transpose_order(int order[UB_MAX_RANK], const ubp_node *n, int rank);
 
 /* ---- inputs.c ------------------------------------------------------------------------------- */
 
@@ -248,14 +261,14 @@ void ubp_plan_free(ubp_plan *p);
 
 /* The Pad that gives `value`, perhaps through Transposes; or UBP_NO_NODE. */
 int32_t ubp_padded_by(const ubp_graph *g, int32_t value);
-/* Of such a value: axis i of it is axis turns[i] of the Pad's result. */
-bool ubp_padded_turns(int turns[UB_MAX_RANK], const ubp_graph *g, int32_t value, int rank);
+/* Of such a value: axis i of it is axis order[i] of the Pad's result. */
+bool ubp_padded_order(int order[UB_MAX_RANK], const ubp_graph *g, int32_t value, int rank);
 /* Whether the Conv reads what is in front of the Pad instead; with which attributes. conv->in[0] is
  * what it would read, parameters have data as far as it is known. */
 bool ubp_padded_find(ubp_conv_attr *out, const ubp_call *pad, const ubp_call *conv,
-                     const int *turns);
+                     const int *order);
 /* The Pad's input with its axes as the Conv has them. */
-void ubp_padded_turn(ub_tensor *t, const int *turns);
+void ubp_padded_turn(ub_tensor *t, const int *order);
 
 /* ---- place.c -------------------------------------------------------------------------------- */
 
@@ -275,7 +288,7 @@ typedef struct ubp_uses {
     bool *needed;     /* [n_nodes]: runs in this plan */
 } ubp_uses;
 
-enum { UBP_MAX_POSTS = 4, UBP_MAX_TURNS = 2 };
+enum { UBP_MAX_POSTS = 4, UBP_MAX_TRANSPOSES = 2 };
 
 /* What can be done to a node's result before it is stored, in order. Transposes before each post,
  * and behind the last, are left out with it: they only say how the axes of the values lie. */
@@ -286,8 +299,8 @@ typedef struct ubp_fusion {
     int32_t residuals[UBP_MAX_POSTS]; /* the other operand of an absorbed Add, or UBP_NO_VALUE */
     /* Behind i posts: the Transposes, the value behind them, and which axis of the first node's
      * result is its axis k. */
-    int32_t turns[UBP_MAX_POSTS + 1][UBP_MAX_TURNS];
-    int n_turns[UBP_MAX_POSTS + 1];
+    int32_t transposes[UBP_MAX_POSTS + 1][UBP_MAX_TRANSPOSES];
+    int n_transposes[UBP_MAX_POSTS + 1];
     int32_t results[UBP_MAX_POSTS + 1];
     int perm[UBP_MAX_POSTS + 1][UB_MAX_RANK];
 } ubp_fusion;

@@ -424,7 +424,7 @@ static ub_status visit(ubp_maker *m, int32_t index)
             continue;
         UBP_TRY(ubp_make_read(m, &in[i], read_of(m, n, i)));
         if (i == 0 && padded && padded->turned)
-            UBP_TRY(turned_slot(m, &in[i], in[i], padded->turns));
+            UBP_TRY(turned_slot(m, &in[i], in[i], padded->order));
         in_t[i] = p->slots[in[i]].t;
         in_p[i] = &in_t[i];
     }
@@ -457,8 +457,8 @@ static ub_status visit(ubp_maker *m, int32_t index)
         fusion.n = 0;
     ubp_make_done(m, n);
     for (int i = 0; fusion.n && i <= fusion.n; i++) {
-        for (int k = 0; k < fusion.n_turns[i]; k++)
-            absorb(m, fusion.turns[i][k]);
+        for (int k = 0; k < fusion.n_transposes[i]; k++)
+            absorb(m, fusion.transposes[i][k]);
         if (i < fusion.n)
             absorb(m, fusion.nodes[i]);
     }
@@ -527,7 +527,8 @@ static ub_status put_aside(ubp_maker *m)
         for (int k = 0; k < s->n_out && s->node; k++) {
             const int32_t slot = s->out[k];
             if (slot < 0 || p->slots[slot].place != UBP_PLACE_ARENA || p->slots[slot].value < 0 ||
-                p->slots[slot].t.dtype == UB_STRING || !lasts(p, slot))
+                p->slots[slot].t.dtype == UB_STRING || !lasts(p, slot) ||
+                ubp_padded_by(m->g, p->slots[slot].value) >= 0) /* nothing starts from these */
                 continue;
             const size_t bytes = ubp_tensor_bytes(&p->slots[slot].t);
             if (bytes > left)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "load/onnx_writer.h"
 #include "unbatch.h"
 
 #define MODEL UB_TEST_DATA "/../examples/digits/digits.onnx"
@@ -188,10 +189,63 @@ static void test_blocks(void **unused)
     ub_model_free(m);
 }
 
+/* A batch that the file fixes, written into a constant too: Expand gives three rows, whatever is
+ * given. It is not run in blocks, however large the values are. */
+static void test_fixed_batch(void **state)
+{
+    static const int64_t x_dims[] = {3, 1, 200000}, wide[] = {3, 8, 200000}, last[] = {2},
+                         three = 3;
+    enum { FLOAT = 1, INT64 = 7 };
+    const char *path = UB_TEST_BUILD "/fixed_batch.onnx";
+    msg g = {0}, shape = write_tensor("shape", INT64, 1, &three), axes;
+    axes = write_tensor("axes", INT64, 1, (const int64_t[]){1});
+    msg_bytes(&shape, 9, wide, sizeof wide);
+    msg_bytes(&axes, 9, last, sizeof last);
+    msg_put(&g, W_INPUT, write_info("x", FLOAT, 3, x_dims));
+    msg_put(&g, W_OUTPUT, write_info("y", FLOAT, -1, NULL));
+    msg_put(&g, W_INITIALIZER, shape);
+    msg_put(&g, W_INITIALIZER, axes);
+    msg_put(&g, W_NODE, write_node("Expand", "wide", "x,shape", "wide"));
+    msg_put(&g, W_NODE, write_node("ReduceMax", "most", "wide,axes", "y"));
+    msg m = write_model(g, 18);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(m.bytes, 1, m.n, f), m.n);
+    fclose(f);
+    free(m.bytes);
+    ub_model *model;
+    ub_tensor *x;
+    ub_error err;
+    (void)state;
+    ok(ub_open(&model, path, &err), &err);
+    ok(ub_tensor_random_normal(&x, 3, x_dims, 4, &err), &err);
+    for (int threads = 1; threads <= 3; threads++) {
+        ub_session *s;
+        ub_session_options o = UB_SESSION_OPTIONS_INIT;
+        o.threads = threads;
+        ok(ub_session_new(&s, model, &o, &err), &err);
+        ok(ub_session_set(s, NULL, x, &err), &err);
+        ub_tensor *y = get(s, "y");
+        assert_int_equal(ub_tensor_count(y), 3 * 8);
+        for (int64_t i = 0; i < 3; i++) {
+            const float *row = (const float *)x->data + i * x_dims[2];
+            float most = row[0];
+            for (int64_t k = 1; k < x_dims[2]; k++)
+                most = row[k] > most ? row[k] : most;
+            for (int64_t k = 0; k < 8; k++)
+                assert_true(((const float *)y->data)[i * 8 + k] == most);
+        }
+        ub_tensor_free(y);
+        ub_session_free(s);
+    }
+    ub_tensor_free(x);
+    ub_model_free(model);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blocks),
-                                       cmocka_unit_test(test_not_a_number),
-                                       cmocka_unit_test(test_stopped)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_blocks), cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_stopped), cmocka_unit_test(test_fixed_batch)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

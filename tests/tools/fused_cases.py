@@ -33,8 +33,9 @@ class Net:
         self.nodes, self.weights, self.inputs, self.data = [], [], [], []
 
     def input(self, name, data):
+        """Samples first; a number is the same for all."""
         kind = helper.np_dtype_to_tensor_dtype(data.dtype)
-        free = ["n", *data.shape[1:]]
+        free = ["n", *data.shape[1:]] if data.ndim else []
         self.inputs.append(helper.make_tensor_value_info(name, kind, free))
         self.data.append(data)
         return name
@@ -112,7 +113,8 @@ def attention(root, name, heads, tokens, size, packed=True, masks=(), expected=T
     for mask in masks:
         if mask == "after":
             break
-        ops.append({"bias": "Add", "causal": "Where", "given": "Add", "cap": "Tanh"}.get(mask, "Div"))
+        names = {"bias": "Add", "causal": "Where", "fill": "Where", "given": "Add", "cap": "Tanh"}
+        ops.append({**names, "three": "Sum"}.get(mask, "Div"))
         if mask == "bias":  # of each head
             s = net.node("Add", net.const(normal(heads, tokens, tokens)), s)
         elif mask == "given":  # of each sample
@@ -121,6 +123,12 @@ def attention(root, name, heads, tokens, size, packed=True, masks=(), expected=T
         elif mask == "causal":
             seen = np.tril(np.ones((tokens, tokens), dtype=bool))
             s = net.node("Where", net.const(seen), s, net.const(np.float32(-1e9)))
+        elif mask == "fill":
+            hidden = rng.random((heads, 1, tokens)) < 0.2
+            s = net.node("Where", net.const(hidden), net.const(np.float32(-1e9)), s)
+        elif mask == "three":  # an operator that writes its result before it has read all
+            more = [net.const(normal(tokens, tokens)) for _ in range(2)]
+            s = net.node("Sum", *more, s)
         elif mask == "cap":
             s = net.node("Tanh", s)
         else:
@@ -275,6 +283,16 @@ def borders(root):
         net.write(root, f"pad_{name}", y, "Pad+Conv", False)
 
 
+def border_of_a_number(root):
+    """A Pad whose value is an input of the model: no plan can know that it is zero."""
+    net = Net()
+    x = net.input("x", normal(SAMPLES, 64, 8, 8))
+    zero = net.input("zero", np.array(0, dtype="float32"))
+    p = net.node("Pad", x, net.ints(0, 0, 1, 2, 0, 0, 2, 2), zero)
+    y = conv(net, p, 64, 256, 3, False)
+    net.write(root, "pad_given", y, "Pad+Conv", False)
+
+
 def main(root):
     attention(root, "plain", 4, 65, 12)
     attention(root, "scaled", 3, 197, 64, masks=["scale"])
@@ -282,6 +300,8 @@ def main(root):
     attention(root, "given", 2, 96, 32, masks=["scale", "given"])
     attention(root, "causal", 2, 77, 33, masks=["scale", "causal"])
     attention(root, "capped", 2, 130, 8, masks=["scale", "cap", "bias", "causal", "after"])
+    attention(root, "filled", 2, 70, 16, masks=["fill", "scale"])
+    attention(root, "three", 2, 70, 16, masks=["three"], expected=False)
     attention(root, "apart", 3, 90, 40, packed=False, masks=["scale", "after"])
     attention(root, "long", 1, 700, 32, masks=["scale", "causal"])
     attention(root, "wide", 2, 64, 600, masks=["scale"])
@@ -295,6 +315,7 @@ def main(root):
     residual(root, "residual_last", True)
     channels_last(root)
     borders(root)
+    border_of_a_number(root)
 
 
 main(sys.argv[1])
