@@ -397,8 +397,8 @@ UB_API void ub_session_free(ub_session *s);
 
 /* Gives a value to a model input (name NULL: the only one), or to any inner value by its address
  * ("layer2", "layer3:in"): what lies above is then not computed and not asked for. The tensor is
- * borrowed and must stay until it is replaced or the session ends. dtype and dims must fit. What was
- * computed and is given again leads to the same bits, but for the result of a Pad in front of a
+ * borrowed and must stay until it is replaced or the session ends. dtype and dims must fit. What
+ * was computed and is given again leads to the same bits, but for the result of a Pad in front of a
  * Conv: the Conv pads by itself when it is computed, and reads what is given when it is given. */
 UB_API ub_status ub_session_set(ub_session *s, const char *name, const ub_tensor *value,
                                 ub_error *err);
