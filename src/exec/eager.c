@@ -103,7 +103,7 @@ static void let_go(stepper *e, const ubp_node *n)
         let_go_inputs(e, &e->g->nodes[pad]);
 }
 
-/* What the node reads, and what the Pad in front of it does. */
+/* One more read of each of the inputs. */
 static void count_uses(stepper *e, const ubp_node *n)
 {
     for (int k = 0; k < n->n_in; k++)
