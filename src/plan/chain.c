@@ -195,9 +195,7 @@ static ub_status outside(chain *k, int *part, int32_t value)
 {
     ubp_maker *m = k->m;
     int32_t slot;
-    UBP_TRY(ubp_make_read(m, &slot, value));
-    const ub_tensor as_it_lies = m->p->slots[slot].t;
-    UBP_TRY(ubp_make_layout(m, &slot, slot, &as_it_lies, false));
+    UBP_TRY(ubp_make_aligned(m, &slot, value));
     for (int i = 0; i < k->c.n_parts; i++) {
         const ubp_part *p = &k->c.parts[i];
         if (p->kind <= UBP_PART_SCALAR && k->in[p->at] == slot) {

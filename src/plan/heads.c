@@ -199,9 +199,7 @@ static ub_status add_operand(making *k, int *at, int32_t value)
 {
     ubp_maker *m = k->m;
     int32_t slot;
-    UBP_TRY(ubp_make_read(m, &slot, value));
-    const ub_tensor t = m->p->slots[slot].t;
-    UBP_TRY(ubp_make_layout(m, &slot, slot, &t, false));
+    UBP_TRY(ubp_make_aligned(m, &slot, value));
     if (m->p->slots[m->p->slots[slot].root].place == UBP_PLACE_GIVEN)
         UBP_TRY(copy_given(m, &slot, value));
     *at = add_in(k, slot);

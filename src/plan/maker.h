@@ -41,6 +41,9 @@ ub_status ubp_make_step(ubp_maker *m, ubp_plan_step **out, int n_in, int n_out);
  * layout. Constants are copied here and now, others by a step. */
 ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_tensor *want,
                           bool any_place);
+/* ubp_make_read() in the layout it has; weights that lie askew in the file are copied. What a
+ * caller gave may still lie askew. */
+ub_status ubp_make_aligned(ubp_maker *m, int32_t *out, int32_t value);
 bool ubp_make_same_strides(const ub_tensor *a, const ub_tensor *b);
 /* The node's inputs are read, its outputs computed. */
 void ubp_make_done(ubp_maker *m, const ubp_node *n);

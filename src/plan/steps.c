@@ -145,6 +145,13 @@ ub_status ubp_make_layout(ubp_maker *m, int32_t *out, int32_t from, const ub_ten
     return UB_OK;
 }
 
+ub_status ubp_make_aligned(ubp_maker *m, int32_t *out, int32_t value)
+{
+    UBP_TRY(ubp_make_read(m, out, value));
+    const ub_tensor as_it_lies = m->p->slots[*out].t;
+    return ubp_make_layout(m, out, *out, &as_it_lies, false);
+}
+
 /* ---- Layouts -------------------------------------------------------------------------------- */
 
 /* The layout a reference kernel writes: that of its input where it can, so that networks that are
